@@ -21,9 +21,9 @@ def named(key: str) -> Record | None:
 
     None for other names: those of Sentinel-2 in v1.0 do not tell the tile.
     """
-    if (found := NAME.fullmatch(key)) is None:
+    if (match := NAME.fullmatch(key)) is None:
         return None
-    acquisition, radar, optical, tile, column, row = found.groups()
+    acquisition, radar, optical, tile, column, row = match.groups()
     try:
         crs, x, y = tile_corner(tile)
         time = _time(radar or optical)

@@ -48,7 +48,7 @@ class Layout(NamedTuple):
 
     chips: list[str]
     table: str
-    said: tuple[str, ...]
+    sentences: tuple[str, ...]
     flat: bool
 
 
@@ -64,7 +64,7 @@ def category(path: str) -> str | None:
     return next((part for part in path.split("/")[:-1] if part in CLASSES), None)
 
 
-def coded(code: int) -> str:
+def folder_of_code(code: int) -> str:
     """Return the category of a code, as far as published lists confirm it, else nothing."""
     return CLASSES[code - 1] if code in LISTED else ""
 
@@ -76,8 +76,8 @@ def about(tree: Tree, path: str) -> Mapping[str, Mapping[str, str]]:
     for row in read_table(path, tree.read(path), ("id", "path", *COLUMNS)):
         named = NAME.search(row["id"]) or NAME.search(row["path"])
         if named is None:
-            found = f"{row['id']!r} and {row['path']!r}"
-            raise BadRecord(path, f"expected an id or a path such as Ship_C01S01N0001, found {found:.120}")
+            both = f"{row['id']!r} and {row['path']!r}"
+            raise BadRecord(path, f"expected an id or a path such as Ship_C01S01N0001, found {both:.120}")
         if rows.setdefault(named[0], row) is not row:
             raise BadRecord(path, f"expected one row of {named[0]}, found two")
     return rows
@@ -104,15 +104,15 @@ def discover(tree: Tree) -> Layout:
         raise SourceError(
             f"expected chips below a folder such as Cargo or Tanker, found {chips[0]}: name the folder above"
         )
-    if torn := {code: sorted(found) for code, found in folders.items() if len(found) > 1}:
+    if torn := {code: sorted(names) for code, names in folders.items() if len(names) > 1}:
         raise SourceError(f"expected each code in one category, found {torn}: put the chips where they were")
-    codes = ", ".join(f"{code} {min(found)}" for code, found in sorted(folders.items()))
-    told = "all chips in one folder: their category is that of the table, or of the code" if flat else f"codes: {codes}"
+    codes = ", ".join(f"{code} {min(names)}" for code, names in sorted(folders.items()))
+    note = "all chips in one folder: their category is that of the table, or of the code" if flat else f"codes: {codes}"
     if not read:
         missing = f"{tables[0]} is a spreadsheet, which is not read: save it as meta.csv" if tables else "no meta.csv"
-        return Layout(chips, "", (told, f"{missing}; ships are not known, so there is no group split"), flat)
+        return Layout(chips, "", (note, f"{missing}; ships are not known, so there is no group split"), flat)
     rows = about(tree, read[0]).keys()
     joined = sum(posixpath.splitext(posixpath.basename(path))[0] in rows for path in chips)
     if not joined:
         raise SourceError(f"{read[0]}: expected rows of these {len(chips)} chips, found none: take that of the dataset")
-    return Layout(chips, read[0], (told, f"{read[0]} has rows of {joined} of {len(chips)} chips"), flat)
+    return Layout(chips, read[0], (note, f"{read[0]} has rows of {joined} of {len(chips)} chips"), flat)

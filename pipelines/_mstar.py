@@ -47,8 +47,8 @@ def walk(tree: Tree, pattern: re.Pattern[str], path: str = "", below: int = 10) 
 def by_folders(path: str) -> Chip:
     """Return what the folders say, the nearest first; a folder A04 to A64 alone is a variant of the T72."""
     parts = path.split("/")[-2::-1]
-    serial = next((found[1] or found[2] for part in parts if (found := _SERIAL.fullmatch(part))), "").lower()
-    degrees = next((found[1] for part in parts if (found := _DEGREES.fullmatch(part))), "")
+    serial = next((match[1] or match[2] for part in parts if (match := _SERIAL.fullmatch(part))), "").lower()
+    degrees = next((match[1] for part in parts if (match := _DEGREES.fullmatch(part))), "")
     name = next(
         (KNOWN[letters(part)] for part in parts if letters(part) in KNOWN), "T72" if serial[:1] == "a" else None
     )
@@ -68,12 +68,12 @@ def by_header(header: Header) -> Chip:
     return Chip(name, serial, str(nearest) if nearest and abs(nearest - angle) < 1 else "")
 
 
-def agreed(path: str, header: Header) -> Chip:
+def agree(path: str, header: Header) -> Chip:
     """Return what folders and header say together; raise BadRecord where they disagree or both are silent."""
     folders, written = by_folders(path), by_header(header)
-    for what, one, two in zip(Chip._fields, folders, written, strict=True):
-        if one and two and one != two:
-            raise BadRecord(path, f"expected the {what} {one}, as its folder says, found {two} in its header")
+    for what, first, second in zip(Chip._fields, folders, written, strict=True):
+        if first and second and first != second:
+            raise BadRecord(path, f"expected the {what} {first}, as its folder says, found {second} in its header")
     both = Chip(
         folders.name or written.name, folders.serial or written.serial, folders.depression or written.depression
     )

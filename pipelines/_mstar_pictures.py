@@ -21,14 +21,14 @@ _PROTOCOL = re.compile(rf"(?:^|/)(?:{'|'.join(CONDITIONS)})/(?!train/|test/)")  
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the pictures of a tree of protocols, in which some folder is called after one."""
-    found = list(walk(tree, PICTURE))
-    yield from found if any(map(_PROTOCOL.search, found)) else ()
+    paths = list(walk(tree, PICTURE))
+    yield from paths if any(map(_PROTOCOL.search, paths)) else ()
 
 
-def copied(tree: Tree) -> list[str]:
+def copied_files(tree: Tree) -> list[str]:
     """Return the pictures of a tree of classes, in folders of a split or without: each chip is there once."""
-    found = sorted(walk(tree, COPIED))
-    return [path for path in found if by_folders(path).name]
+    paths = sorted(walk(tree, COPIED))
+    return [path for path in paths if by_folders(path).name]
 
 
 def scan_copied(tree: Tree, unit: str) -> Iterator[Record]:
@@ -54,10 +54,10 @@ def scan_pictures(tree: Tree, unit: str) -> Iterator[Record]:
     chip = by_folders(unit)
     if at is None or chip.name not in CLASSES:
         raise BadRecord(unit, f"expected <protocol>/<part>/<class>/…, protocols {', '.join(CONDITIONS)}, found {unit}")
-    said = (parts[at], parts[at + 1], *chip)
+    parts_of_path = (parts[at], parts[at + 1], *chip)
     attrs = {
         name: value
-        for name, value in zip(("condition", "part", "class", "serial", "depression"), said, strict=True)
+        for name, value in zip(("condition", "part", "class", "serial", "depression"), parts_of_path, strict=True)
         if value
     }
     yield Record(

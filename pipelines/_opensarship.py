@@ -52,15 +52,15 @@ def fit(tree: Tree, base: Pipeline, kind: str, form: str) -> tuple[Pipeline, tup
             f"expected scenes of kind {kind}, found {counts or 'no folder with a folder Patch'}: "
             f"{remedy or 'unpack each archive to a folder of its name'}"
         )
-    found = [f"scenes by product: {counts}"]
+    sentences = [f"scenes by product: {counts}"]
     spec = base.spec
     if kind.endswith("dh") and form != "uint8":
         pols = order(tree, next(scene for scene in sorted(kinds) if kinds[scene] == kind), kind, form)
         spec = dataclasses.replace(spec, bands=bands(kind, form, pols))
-        found.append(f"bands in the order {', '.join(pols)}, by their likeness to the named pictures")
+        sentences.append(f"bands in the order {', '.join(pols)}, by their likeness to the named pictures")
     if repaired := sum(ais.is_repaired(end) for scene in kinds for end in list_ends(tree, scene)):
-        found.append(f"{repaired} lists Ship.xml end in <\\ShipList>, which is read as </ShipList>")
-    return dataclasses.replace(base, spec=spec, fit=None), tuple(found)
+        sentences.append(f"{repaired} lists Ship.xml end in <\\ShipList>, which is read as </ShipList>")
+    return dataclasses.replace(base, spec=spec, fit=None), tuple(sentences)
 
 
 def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
@@ -78,7 +78,7 @@ def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
         calibration={"": "DN", "cal": "sigma0", "uint8": "stretched"}[form],
         processing=AS_PRODUCT if known and kind[:3] == "grd" and form != "uint8" else BY_IPF,
     )
-    made = Pipeline(
+    declared = Pipeline(
         spec=spec,
         units=partial(units, form=form),
         scan=partial(scan, kind=kind, form=form),
@@ -86,11 +86,11 @@ def pipeline(spec: DatasetSpec, kind: str, form: str, known: bool) -> Pipeline:
         layouts={"a zip a scene": ("S1*.zip",), "a folder a scene": ("S1*/Patch/*.tif", "S1*/Ship.xml")},
         splits={"group": group.Group(), "stratified": stratified.Stratified(), "random": random.Random()},
     )
-    return dataclasses.replace(made, fit=partial(fit, base=made, kind=kind, form=form))
+    return dataclasses.replace(declared, fit=partial(fit, base=declared, kind=kind, form=form))
 
 
 def family(spec: DatasetSpec, known: str) -> Pipeline:
     """Return the pipeline of a version with all of its variants; `known` is the kind of which real files were read."""
-    made = {(kind, form): pipeline(spec, kind, form, kind == known) for kind in KINDS for form in FOLDERS}
-    default = made.pop(("grd-dv", ""))
-    return dataclasses.replace(default, variants={variant(*which): each for which, each in made.items()})
+    pipelines = {(kind, form): pipeline(spec, kind, form, kind == known) for kind in KINDS for form in FOLDERS}
+    default = pipelines.pop(("grd-dv", ""))
+    return dataclasses.replace(default, variants={variant(*which): each for which, each in pipelines.items()})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines._opensarship_products import CHIP, FOLDERS, POLARIZATIONS, advice, opened, scenes
+from pipelines._opensarship_products import CHIP, FOLDERS, POLARIZATIONS, advice, open_scene, scenes
 from sar_data.errors import BadRecord
 from sar_data.labels import ais, sentinel1
 from sar_data.raster import tiff
@@ -17,14 +17,14 @@ from sar_data.spec import Tree
 
 def units(tree: Tree, form: str) -> Iterator[str]:
     """Yield scene/folder/chip, without prefix, polarization and ending; other files are no chips."""
-    opened.cache_clear()  # the source may have been corrected since this process last read it
+    open_scene.cache_clear()  # the source may have been corrected since this process last read it
     for scene in scenes(tree):
         folder = posixpath.join(scene, FOLDERS[form])
         if FOLDERS[form] not in tree.folders(scene):
             yield folder
             continue
         names = [name for name in tree.files(folder) if name.endswith(".tif")]
-        yield from {f"{folder}/{found[1] if (found := CHIP.fullmatch(name)) else name}" for name in names}
+        yield from {f"{folder}/{match[1] if (match := CHIP.fullmatch(name)) else name}" for name in names}
 
 
 def scan(tree: Tree, unit: str, kind: str, form: str) -> Iterator[Record]:
@@ -33,7 +33,7 @@ def scan(tree: Tree, unit: str, kind: str, form: str) -> Iterator[Record]:
     named = CHIP.fullmatch(f"{chip}.tif")
     if named is None:
         raise BadRecord(unit, f"expected {FOLDERS[form]}/<Type>_x<X>_y<Y>.tif, found {chip}")
-    scene = opened(tree, at := posixpath.dirname(folder), tree.size(posixpath.join(at, "Ship.xml")))
+    scene = open_scene(tree, at := posixpath.dirname(folder), tree.size(posixpath.join(at, "Ship.xml")))
     ship = scene.ships.get(place := (int(named["x"]), int(named["y"])))
     if ship is None:
         raise BadRecord(scene.file.path, f"expected a ship at the centre {place} of {chip}, found none")

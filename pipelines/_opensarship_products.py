@@ -82,21 +82,21 @@ def product(tree: Tree, scene: str) -> tuple[str, str]:
     names = [name.removesuffix(".xml") for name in files if name.endswith(".xml")] + scene.split("/")[::-1]
     if "Metedata.xml" in files:  # the publisher's spelling
         head = tree.read(posixpath.join(scene, "Metedata.xml"))
-        names += [found.decode("ascii", "replace") for found in re.findall(rb'name="PRODUCT" value="([^"]*)"', head)]
-    found = dict.fromkeys(match.groups() for name in names if (match := PRODUCT.fullmatch(name)))
-    if len(found) != 1:
-        several = ", ".join(one[0] for one in found)
+        names += [name.decode("ascii", "replace") for name in re.findall(rb'name="PRODUCT" value="([^"]*)"', head)]
+    products = dict.fromkeys(match.groups() for name in names if (match := PRODUCT.fullmatch(name)))
+    if len(products) != 1:
+        several = ", ".join(product[0] for product in products)
         raise BadRecord(
             scene or ".",
             f"expected the name of one Sentinel-1 product, found {several or 'none'}: unpack each "
             "archive to a folder of its name",
         )
-    ((name, level, pols),) = found
+    ((name, level, pols),) = products
     return name, f"{level[:3].lower()}-{pols.lower()}"
 
 
 @lru_cache(maxsize=8)
-def opened(tree: Tree, scene: str, size: int) -> Scene:
+def open_scene(tree: Tree, scene: str, size: int) -> Scene:
     """Return a scene with a list of `size` bytes, read once for all of its chips; raise BadRecord."""
     path = posixpath.join(scene, "Ship.xml")
     data = tree.read(path)
@@ -116,14 +116,14 @@ def order(tree: Tree, scene: str, kind: str, form: str) -> tuple[str, str]:
     at = posixpath.join(scene, FOLDERS[form])
     path = min((f"{at}/{name}" for name in tree.files(at) if CHIP.fullmatch(name)), default="")
     if not path:
-        raise SourceError(f"{at}: expected chips named <Type>_x<X>_y<Y>.tif, found none: unpack the archive anew")
+        raise SourceError(f"{at}: expected chips named <Type>_x<X>_y<Y>.tif, found none: unpack the archive again")
     parts = 2 if kind.startswith("slc") and not form else 1
-    found = np.nan_to_num(tiff.read(tree.read(path), path, shape=None, dtypes=("float32",), bands=2 * parts).pixels)
+    pixels = np.nan_to_num(tiff.read(tree.read(path), path, shape=None, dtypes=("float32",), bands=2 * parts).pixels)
     visual = posixpath.join(scene, FOLDERS["uint8"], "Visual_" + posixpath.basename(path).removesuffix(".tif"))
     named = [f"{visual}_{pol}.tif" for pol in ("hv", "hh")]
-    shape = found.shape[1:]
+    shape = pixels.shape[1:]
     pictures = [tiff.read(tree.read(p), p, shape=shape, dtypes=("uint8",), bands=1).pixels.reshape(-1) for p in named]
-    likeness = np.corrcoef(np.vstack([np.linalg.norm(found.reshape(2, parts, -1), axis=1), *pictures]))[:2, 2:]
+    likeness = np.corrcoef(np.vstack([np.linalg.norm(pixels.reshape(2, parts, -1), axis=1), *pictures]))[:2, 2:]
     polarizations = {(0, 1): ("HV", "HH"), (1, 0): ("HH", "HV")}.get(tuple(likeness.argmax(1).tolist()))
     if polarizations is None:
         seen = likeness.round(2).tolist()

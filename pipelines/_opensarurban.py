@@ -55,10 +55,10 @@ def folders(tree: Tree, form: str, path: str = "", below: int = 4) -> dict[str, 
     """Return folder → names of pictures for the folders whose path speaks of a form; "original" is that of no other."""
     names = [name for name in tree.files(path) if FILE.fullmatch(name)]
     spoken = next((other for other, hint in FORMS.items() if re.search(hint, path, re.I)), "original")
-    found = {path: names} if names and spoken == form else {}
+    cities = {path: names} if names and spoken == form else {}
     for name in tree.folders(path) if below else ():
-        found |= folders(tree, form, posixpath.join(path, name), below - 1)
-    return found
+        cities |= folders(tree, form, posixpath.join(path, name), below - 1)
+    return cities
 
 
 def package(folder: str, top: str) -> str:
@@ -69,22 +69,22 @@ def package(folder: str, top: str) -> str:
 
 def discover(tree: Tree, form: str) -> Layout:
     """Return how the pictures of a form lie; raise SourceError where there are none, or two answers."""
-    found = folders(tree, form)
-    if not found:
+    cities = folders(tree, form)
+    if not cities:
         others = ", ".join(other for other in ("original", *FORMS) if folders(tree, other))
         raise SourceError(
             f"expected {form} pictures named <Class>_x<X>_y<Y>_Polygon<N>_vv.tif, found "
             f"{f'only {others}: take that `variant=…`' if others else 'no form of them: name the top folder'}"
         )
-    top = posixpath.commonpath(list(found)) if "" not in found else ""
+    top = posixpath.commonpath(list(cities)) if "" not in cities else ""
     places: dict[str, set[str]] = {}
-    for folder, names in found.items():
+    for folder, names in cities.items():
         places.setdefault(package(folder, top), set()).update(names)
-    for (one, a), (two, b) in combinations(sorted(places.items()), 2):
+    for (name, a), (other, b) in combinations(sorted(places.items()), 2):
         if 2 * len(a & b) > min(len(a), len(b)):
             raise SourceError(
-                f"expected {one or 'the rest'} and {two} to be packages of different places, found {len(a & b)} names "
+                f"expected {name or 'the rest'} and {other} to be packages of different places, found {len(a & b)} names "
                 "in both: these may be two formats; keep the one you mean, or name its folder as `source=…`"
             )
-    first = tuple(posixpath.join(folder, min(names)) for folder, names in sorted(found.items()))
+    first = tuple(posixpath.join(folder, min(names)) for folder, names in sorted(cities.items()))
     return Layout(top, tuple(sorted(filter(None, places))), first)

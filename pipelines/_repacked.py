@@ -29,7 +29,7 @@ ROBOFLOW = ("{train,valid}/images/*.jpg", "{train,valid}/labels/*.txt", "data.ya
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What a detection set says of its images, whatever form its annotations have in a copy.
+    """What a detection set says of its images, without the form that its annotations have in a copy.
 
     `names` are the stems of its images. `about` returns the fields of an image's record that its names tell: `key`,
     and where they are known `official`, `group` and `attrs`. `unique` says that no two images have one stem, `splits`
@@ -42,23 +42,25 @@ class Copy:
     unique: bool = True
     splits: tuple[str, ...] = ("train", "val", "test")
 
-    def found(self, tree: Tree) -> AnnotatedImages | None:
+    def discover(self, tree: Tree) -> AnnotatedImages | None:
         return discover(tree, self.names, self.unique)
 
 
-def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
+def fit_copy(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
     """Return the pipeline of the copy in a tree, and a sentence of its layout; None where no image is annotated."""
     discover.cache_clear()  # a build begins here: the source may have changed since the last
-    found = copy.found(tree)
-    if found is None or found.form is None:
+    images = copy.discover(tree)
+    if images is None or images.form is None:
         return None
-    ours = found.pictures.values()
-    told = [copy.about(tree, one).get("official") for one in ours] if DECLARED in copy.base.splits else []
-    official, parted = any(told) and {*told} <= {*copy.splits, None}, bool(found.splits["train"])
+    pictures = images.pictures.values()
+    official_splits = (
+        [copy.about(tree, picture).get("official") for picture in pictures] if DECLARED in copy.base.splits else []
+    )
+    official, parted = any(official_splits) and {*official_splits} <= {*copy.splits, None}, bool(images.splits["train"])
     if not official:
-        copy, told = dataclasses.replace(copy, splits=()), []
-    differs = parted and [one.split for one in ours] != told
-    said = "; its own split is `split=folders`" if differs else ""
+        copy, official_splits = dataclasses.replace(copy, splits=()), []
+    differs = parted and [picture.split for picture in pictures] != official_splits
+    note = "; its own split is `split=folders`" if differs else ""
     splits = dict[str, SplitPolicy](copy.base.splits)
     own = dict(SPLITS) if parted else {}
     if official:
@@ -77,42 +79,42 @@ def fitted(tree: Tree, copy: Copy) -> tuple[Pipeline, str] | None:
             copies=None,
             copy_splits={},
         ),
-        f"{found.sentence()}{said}",
+        f"{images.sentence()}{note}",
     )
 
 
 def units(tree: Tree, copy: Copy) -> Iterator[str]:
     """Yield the images."""
-    if (found := copy.found(tree)) is not None:
-        yield from found.pictures
+    if (images := copy.discover(tree)) is not None:
+        yield from images.pictures
 
 
 def scan(tree: Tree, unit: str, copy: Copy) -> Iterator[Record]:
     """Yield the record of one image."""
-    found, spec = copy.found(tree), copy.base.spec
-    if found is None:
+    images, spec = copy.discover(tree), copy.base.spec
+    if images is None:
         raise BadRecord(unit, "expected an image, found none")
-    one = found.pictures[unit]
-    if one.labels is None and found.form == "VOC":
-        raise BadRecord(unit, f"expected the annotation {one.stem}.xml in the source, found none")
+    picture = images.pictures[unit]
+    if picture.labels is None and images.form == "VOC":
+        raise BadRecord(unit, f"expected the annotation {picture.stem}.xml in the source, found none")
     shape = size_of(tree, unit)
     if spec.shape not in (None, shape):
         raise BadRecord(
             unit, f"expected an image of {spec.shape}, found {shape}: a copy of another size is not the set"
         )
     (task,) = spec.tasks
-    drawn = found.read_objects(unit, shape, task.classes)
-    fields = dict(copy.about(tree, one))
-    fields["official"] = told if (told := fields.get("official")) in copy.splits else None
-    if one.split is not None:
-        fields["attrs"] = {**fields.get("attrs", {}), folders.ATTR: one.split}
+    drawn = images.read_objects(unit, shape, task.classes)
+    fields = dict(copy.about(tree, picture))
+    fields["official"] = split if (split := fields.get("official")) in copy.splits else None
+    if picture.split is not None:
+        fields["attrs"] = {**fields.get("attrs", {}), folders.ATTR: picture.split}
     yield Record(
         **fields,
         files=(SourceFile(unit, tree.size(unit)), *drawn.files),
         objects=drawn.objects,
         labels={task.name: tuple(sorted({thing.label for thing in drawn.objects}))},
         shape=None if spec.shape else shape,
-        unused="in no annotation file" if one.labels is None and found.form == "COCO" else None,
+        unused="in no annotation file" if picture.labels is None and images.form == "COCO" else None,
     )
 
 

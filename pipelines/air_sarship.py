@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from pipelines._repacked import SPLITS, Copy, fitted, size_of
+from pipelines._repacked import SPLITS, Copy, fit_copy, size_of
 from pipelines._steps_before import NOT_SENTINEL_1
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
@@ -61,18 +61,18 @@ def scan(tree: Tree, unit: str, version: str = "1.0") -> Iterator[Record]:
     )
 
 
-def _about(tree: Tree, one: Picture, version: str = "1.0") -> dict[str, Any]:
+def _about(tree: Tree, picture: Picture, version: str = "1.0") -> dict[str, Any]:
     """Return the key of an image; raise BadRecord for one of the other version."""
-    if (version == "2.0") != (size_of(tree, one.image) == (SIDE, SIDE)):
+    if (version == "2.0") != (size_of(tree, picture.image) == (SIDE, SIDE)):
         other = "1.0" if version == "2.0" else "2.0"
-        raise BadRecord(one.image, f"expected an image of version {version}, found one of {other}'s size")
-    return {"key": one.stem}
+        raise BadRecord(picture.image, f"expected an image of version {version}, found one of {other}'s size")
+    return {"key": picture.stem}
 
 
 def copies(tree: Tree, version: str = "1.0") -> tuple[Pipeline, str] | None:
     """Return the pipeline of a copy in other folders, or with other annotations."""
     base = PIPELINE.variants["2.0"] if version == "2.0" else FIRST
-    return fitted(tree, Copy(base, re.compile(r"\d{1,3}"), partial(_about, version=version)))
+    return fit_copy(tree, Copy(base, re.compile(r"\d{1,3}"), partial(_about, version=version)))
 
 
 def read(tree: Tree, record: Record) -> Sample:

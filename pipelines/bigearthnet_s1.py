@@ -109,7 +109,7 @@ LISTS = {
     "patches_with_no_19_class_targets.csv": (f"{NAMES}/patches_with_no_19_class_targets.csv.bz2", None),
     "s1s2_mapping.csv": (f"{RSIM}_tools/-/raw/master/files/s1s2_mapping.csv", MAPPED),
 }
-NOTE = "sought beside the data, or in the folder of `lists=…`; lists of Sentinel-2 names alone do as well"
+NOTE = "looked for beside the data, or in the folder of `lists=…`; lists of Sentinel-2 names alone do as well"
 DATA = Source(
     name="BigEarthNet-S1-v1.0.tar.gz",
     url="https://zenodo.org/records/12687186/files/BigEarthNet-S1-v1.0.tar.gz",

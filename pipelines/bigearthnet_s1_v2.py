@@ -49,11 +49,11 @@ def units(tree: Tree) -> Iterator[str]:
 
     Raises SourceError where the table is not here: it may lie one folder up.
     """
-    found = patches(tree)
-    if (first := next(found, None)) is not None and not is_stacked(tree, first):
+    names = patches(tree)
+    if (first := next(names, None)) is not None and not is_stacked(tree, first):
         _table_home(tree)
         yield first
-        yield from found
+        yield from names
 
 
 def patches(tree: Tree, path: str = "", below: int = 3) -> Iterator[str]:
@@ -105,11 +105,11 @@ def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iter
         official=SPLITS[row["split"]],
         labels={"clc19": tuple(sorted(NAMES[name] for name in row["labels"]))} | ({"clc19_map": ()} if maps else {}),
         unused=reason,
-        **placed(tree, paths[0], key, {"s2_name": row["patch_id"], "country": row["country"]}),
+        **place_of(tree, paths[0], key, {"s2_name": row["patch_id"], "country": row["country"]}),
     )
 
 
-def placed(tree: Tree, path: str, key: str, known: Mapping[str, str]) -> dict[str, Any]:
+def place_of(tree: Tree, path: str, key: str, known: Mapping[str, str]) -> dict[str, Any]:
     """Return what a patch's name and the header of one of its files tell."""
     scene, start, tile, column, number = PATCH.fullmatch(key).groups()  # type: ignore[union-attr]  # `units` matched it
     time = datetime.strptime(f"{start}+0000", "%Y%m%dT%H%M%S%z")
@@ -134,9 +134,9 @@ def is_stacked(tree: Tree, patch: str) -> bool:
 
 
 @functools.lru_cache(maxsize=2)
-def _listed(tree: Tree) -> dict[str, tuple[str, str, tuple[int, ...], SourceFile]]:
+def _read_lists(tree: Tree) -> dict[str, tuple[str, str, tuple[int, ...], SourceFile]]:
     """Return patch → split, Sentinel-2 path, labels and table of the tables of Copernicus-Bench."""
-    found: dict[str, tuple[str, str, tuple[int, ...], SourceFile]] = {}
+    rows: dict[str, tuple[str, str, tuple[int, ...], SourceFile]] = {}
     columns = [f"c{i}" for i in range(len(NAMES))]
     for split, name in MULTILABEL.items():
         if (home := find_parent(tree, name)) is None:
@@ -145,15 +145,15 @@ def _listed(tree: Tree) -> dict[str, tuple[str, str, tuple[int, ...], SourceFile
         for row in table.read_table(file.path, data, ("s1_path", "s2_path", *columns)):
             key = row["s1_path"].rpartition("/")[2].removesuffix(STACKED)
             labels = tuple(i for i, column in enumerate(columns) if row[column] == "1")
-            if found.setdefault(key, (split, row["s2_path"], labels, file))[0] != split:
-                raise SourceError(f"{file.path}: expected {key} in one table, found it in that of {found[key][0]} too")
-    return found
+            if rows.setdefault(key, (split, row["s2_path"], labels, file))[0] != split:
+                raise SourceError(f"{file.path}: expected {key} in one table, found it in that of {rows[key][0]} too")
+    return rows
 
 
 def scan_stacked(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the record of a patch of Copernicus-Bench's subset."""
     key = unit.rpartition("/")[2]
-    if (row := _listed(tree).get(key)) is None:
+    if (row := _read_lists(tree).get(key)) is None:
         raise BadRecord(unit, f"expected {key} in one of {', '.join(MULTILABEL.values())}, found it in none")
     split, partner, labels, file = row
     path = f"{unit}/{key}{STACKED}"
@@ -162,7 +162,7 @@ def scan_stacked(tree: Tree, unit: str) -> Iterator[Record]:
         files=(SourceFile(path, tree.size(path)), file),
         official=split,
         labels={"clc19": labels},
-        **placed(tree, path, key, {"s2_path": partner}),
+        **place_of(tree, path, key, {"s2_path": partner}),
     )
 
 
@@ -175,14 +175,14 @@ def read_stacked(tree: Tree, record: Record) -> Sample:
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of Copernicus-Bench's subset, if the patches of a tree are of it."""
-    _listed.cache_clear()  # a build begins here: the source may have changed since the last
+    _read_lists.cache_clear()  # a build begins here: the source may have changed since the last
     first = next(patches(tree), None)
     if first is None or not is_stacked(tree, first):
         return None
-    counts = Counter(row[0] for row in _listed(tree).values())
-    said = " + ".join(f"{counts[split]:,} {split}" for split in MULTILABEL)
-    made = dataclasses.replace(BASE, units=patches, scan=scan_stacked, read=read_stacked, copies=None)
-    return made, f"the subset of Copernicus-Bench, both bands in one file, {said} in its tables"
+    counts = Counter(row[0] for row in _read_lists(tree).values())
+    sizes = " + ".join(f"{counts[split]:,} {split}" for split in MULTILABEL)
+    stacked = dataclasses.replace(BASE, units=patches, scan=scan_stacked, read=read_stacked, copies=None)
+    return stacked, f"the subset of Copernicus-Bench, both bands in one file, {sizes} in its tables"
 
 
 def read(tree: Tree, record: Record) -> Sample:

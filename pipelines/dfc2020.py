@@ -60,12 +60,12 @@ def units(tree: Tree, below: int = 4) -> Iterator[str]:
 @functools.lru_cache(maxsize=2)
 def _labels(tree: Tree) -> dict[str, str]:
     """Return the path of every file of labels, by its name."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path in _tiffs(tree):
         name = path.rpartition("/")[2]
-        if "_s1_" not in name and found.setdefault(name, path) != path:
-            raise SourceError(f"expected {name} once, found {found[name]} and {path}: remove one of the copies")
-    return found
+        if "_s1_" not in name and paths.setdefault(name, path) != path:
+            raise SourceError(f"expected {name} once, found {paths[name]} and {path}: remove one of the copies")
+    return paths
 
 
 def scan(tree: Tree, unit: str, kind: str = "dfc") -> Iterator[Record]:
@@ -132,28 +132,28 @@ def copies(tree: Tree, kind: str = "dfc") -> tuple[Pipeline, str] | None:
             )
         return None
     base = PIPELINE if kind == "dfc" else PIPELINE.variants["lc"]
-    made = dataclasses.replace(
+    copy = dataclasses.replace(
         base,
         units=public_units,
         scan=functools.partial(scan_public, kind=kind),
         splits={"group": group.Group(), "blocks": blocks.Blocks(), "random": random.Random()},
         copies=None,
     )
-    return made, f"the public release, {cities.total():,} patches of {few(sorted(cities))}; `split=group` parts cities"
+    return copy, f"the public release, {cities.total():,} patches of {few(sorted(cities))}; `split=group` parts cities"
 
 
 def read(tree: Tree, record: Record, kind: str = "dfc") -> Sample:
     """Return [VV, VH] in dB, [2, 256, 256] in the float type of the file, and the mask of the eight classes."""
     path, labels = (file.path for file in record.files)
     raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=("float32", "float64"), bands=2)
-    found = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=1 if kind == "dfc" else 4)
-    codes = found.codes(0)[0] if kind == "dfc" else igbp.simplify(found.codes(0)[0], labels)
+    cover = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=1 if kind == "dfc" else 4)
+    codes = cover.codes(0)[0] if kind == "dfc" else igbp.simplify(cover.codes(0)[0], labels)
     if len(strange := np.setdiff1d(codes, np.arange(11))):
         raise BadRecord(labels, f"expected classes 1 to 10, or 0 for none, found {strange[:4].tolist()}")
     mask = np.full(11, 255, np.uint8)
     mask[list(KEPT)] = np.arange(len(KEPT))
     return Sample(
-        image=raster.pixels, mask=mask[codes], nodata=raster.filled, fallbacks=raster.fallback + found.fallback
+        image=raster.pixels, mask=mask[codes], nodata=raster.filled, fallbacks=raster.fallback + cover.fallback
     )
 
 

@@ -105,7 +105,7 @@ def read(tree: Tree, record: Record) -> Sample:
     return Sample(image=raster.pixels, nodata=raster.filled, fallbacks=int(raster.fallback))
 
 
-def listed(tree: Tree) -> Iterator[str]:
+def list_units(tree: Tree) -> Iterator[str]:
     """Yield the GeoTIFFs of Copernicus-Bench's copy."""
     yield from (path for path in units(tree, below=3, parted=True) if f"{LISTED}/" in path)
 
@@ -113,25 +113,25 @@ def listed(tree: Tree) -> Iterator[str]:
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of class folders below those of a split, of Copernicus-Bench's copy, or of Parquet files."""
     splits = dict(PIPELINE.splits)
-    if found := list(units(tree, below=3, parted=True)):
-        parts = Counter(split_of(path) for path in found)
-        made = dataclasses.replace(PIPELINE, units=partial(units, below=3, parted=True), copies=None)
-        if any(f"{LISTED}/" in path for path in found):
-            return made, f"class folders in {LISTED}, {len(found):,} patches; its lists are `split=copernicus-bench`"
+    if patches := list(units(tree, below=3, parted=True)):
+        parts = Counter(split_of(path) for path in patches)
+        copy = dataclasses.replace(PIPELINE, units=partial(units, below=3, parted=True), copies=None)
+        if any(f"{LISTED}/" in path for path in patches):
+            return copy, f"class folders in {LISTED}, {len(patches):,} patches; its lists are `split=copernicus-bench`"
         if None in parts:
-            return made, f"class folders in {found[0].rsplit('/', 2)[0]}, {len(found):,} patches"
+            return copy, f"class folders in {patches[0].rsplit('/', 2)[0]}, {len(patches):,} patches"
         for drawn in ("fgmae", "fgmae-val"):  # in the order of the classes' folders, which a split of folders changes
             del splits[drawn]
         counts = " + ".join(f"{parts[name]:,} {name}" for name in SPLITS if parts[name])
         own = {"folders": folders.Folders()} if parts["train"] else {}
-        return dataclasses.replace(made, splits={**own, **splits}), f"class folders in {counts}: `split=folders`"
-    if found := list(by_name(tree)):
-        made = dataclasses.replace(PIPELINE, units=by_name, scan=partial(scan, in_folders=False), copies=None)
-        return made, f"{len(found):,} patches whose names tell the class, wherever they lie"
+        return dataclasses.replace(copy, splits={**own, **splits}), f"class folders in {counts}: `split=folders`"
+    if patches := list(by_name(tree)):
+        copy = dataclasses.replace(PIPELINE, units=by_name, scan=partial(scan, in_folders=False), copies=None)
+        return copy, f"{len(patches):,} patches whose names tell the class, wherever they lie"
     if not (files := list(_eurosat_rows.units(tree))):
         return None
     placed = _eurosat_rows.is_placed(tree, min(files))
-    told = "with their georeference" if placed else "without a georeference: no place is known"
+    georeference = "with their georeference" if placed else "without a georeference: no place is known"
     return dataclasses.replace(
         PIPELINE,
         units=_eurosat_rows.units,
@@ -139,7 +139,7 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
         read=_eurosat_rows.read,
         splits={name: policy for name, policy in splits.items() if placed or name not in PLACED},
         copies=None,
-    ), f"Parquet, {len(files):,} files whose rows are patches {told}"
+    ), f"Parquet, {len(files):,} files whose rows are patches {georeference}"
 
 
 BENCH = path_lists.PathLists(
@@ -208,7 +208,7 @@ PIPELINE = dataclasses.replace(
                 keeps=tuple(PLAIN.splits),
                 licence="CC-BY-4.0",
             ),
-            units=listed,
+            units=list_units,
         )
     },
 )

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, category, coded, discover, walk
+from pipelines._fusar_ship import CLASSES, COLUMNS, FILE, LISTED, about, category, discover, folder_of_code, walk
 from pipelines._steps_before import NOT_SENTINEL_1
 from sar_data.errors import BadRecord
 from sar_data.naming import few
@@ -48,15 +48,15 @@ def scan(tree: Tree, unit: str, table: str = "", flat: bool = False) -> Iterator
         yield Record(key=re.sub(r"[^\w-]+", "_", unit), files=files, labels={"category": ()}, unused=reason)
         return
     row = about(tree, table).get(named[1], {}) if table else {}
-    told = row.get("path", "").replace("\\", "/").removesuffix(name).strip("./")
+    stated = row.get("path", "").replace("\\", "/").removesuffix(name).strip("./")
     code = int(named["code"])
-    where = told or coded(code) if flat else folder
+    where = stated or folder_of_code(code) if flat else folder
     if (kind := category(f"{where}/")) is None:
         raise BadRecord(unit, f"expected a folder of one of the categories {few(CLASSES)}, found {folder or '.'}")
     if code in LISTED and CLASSES[code - 1] != kind:
         raise BadRecord(unit, f"expected C{code:02} in the folder {CLASSES[code - 1]}, found it in {kind}")
-    if told and not flat and not f"/{folder}/".endswith(f"/{told}/"):
-        raise BadRecord(unit, f"expected it in {told}, as {table} says, found it in {folder}")
+    if stated and not flat and not f"/{folder}/".endswith(f"/{stated}/"):
+        raise BadRecord(unit, f"expected it in {stated}, as {table} says, found it in {folder}")
     known = {new: row[old] for old, new in COLUMNS.items() if row.get(old, "").lower() not in ("", "nan")}
     below = where.split("/")[where.split("/").index(kind) + 1 :]
     yield Record(
@@ -89,7 +89,7 @@ def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
         read=partial(read, shape=shape, dtype=dtype),
         fit=None,
         spec=dataclasses.replace(spec, bands=bands, shape=shape, dtype=dtype, calibration=calibration),
-    ), (*layout.said, f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}")
+    ), (*layout.sentences, f"{dtype}, {shape[0]}x{shape[1]}, taken for {unit}")
 
 
 PIPELINE = Pipeline(

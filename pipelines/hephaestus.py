@@ -31,7 +31,7 @@ ACTIVITIES = ("Background", "Mogi", "Dyke", "Sill", "Spheroid", "Earthquake", "U
 LABELS = ("Non_Deformation", "Deformation", "Earthquake")
 KEYS = {"frameID": str, "label": list, "segmentation_mask": list}
 FRINGES = ("atmospheric_fringes", "glacier_fringes", "orbital_fringes")
-TOLD = (*FRINGES, "low_coherence", "phase", "intensity_level", "confidence", "caption")
+ATTRIBUTES = (*FRINGES, "low_coherence", "phase", "intensity_level", "confidence", "caption")
 FRAME = re.compile(r"\d{3}[AD]_.+")
 
 
@@ -68,7 +68,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         files=(*(SourceFile(path, tree.size(path)) for path in paths), file),
         labels={"deformation": tuple(sorted({LABELS.index(name) for name in facts["label"]})), "activity": ()},
         unused=next((f"marked {key}" for key in ("corrupted", "processing_error", "no_info") if facts.get(key)), None),
-        attrs={key: str(facts[key]) for key in TOLD if facts.get(key) not in (None, "", [])} | {"dates": dates},
+        attrs={key: str(facts[key]) for key in ATTRIBUTES if facts.get(key) not in (None, "", [])} | {"dates": dates},
     )
 
 

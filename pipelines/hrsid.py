@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._repacked import ROBOFLOW, SPLITS, VOC, YOLO, Copy, fitted
+from pipelines._repacked import ROBOFLOW, SPLITS, VOC, YOLO, Copy, fit_copy
 from sar_data.errors import BadRecord
 from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
@@ -41,11 +41,11 @@ def units(tree: Tree) -> Iterator[str]:
         return
     if set(LISTS.values()).isdisjoint(tree.files(f"{home}annotations")):
         return  # of a copy, or of another dataset
-    found = {name for name in tree.files(f"{home}JPEGImages") if name[0] != "." and name.endswith((".jpg", ".png"))}
+    pictures = {name for name in tree.files(f"{home}JPEGImages") if name[0] != "." and name.endswith((".jpg", ".png"))}
     for name in LISTS.values():
         if name in tree.files(f"{home}annotations"):
-            found |= coco.load(tree, f"{home}annotations/{name}").images.keys()
-    yield from (f"{home}JPEGImages/{name}" for name in found)
+            pictures |= coco.load(tree, f"{home}annotations/{name}").images.keys()
+    yield from (f"{home}JPEGImages/{name}" for name in pictures)
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
@@ -60,14 +60,14 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if window and {window[1] - window[0], window[3] - window[2]} != {SIDE}:
         raise BadRecord(unit, f"expected a window of {SIDE}x{SIDE} pixels, found rows and columns {window}")
     files, objects = [SourceFile(unit, tree.size(unit))], tuple[Object, ...]()
-    fields = _named(name.rpartition(".")[0])
+    fields = _fields_of(name.rpartition(".")[0])
     attrs = fields["attrs"]
     for split in here:
-        found = coco.load(tree, f"{home}annotations/{LISTS[split]}")
-        if (shape := found.shape(name)) != (SIDE, SIDE):
-            raise BadRecord(found.file.path, f"expected {name} of {SIDE}x{SIDE} pixels, found {shape}")
-        files.append(found.file)
-        objects = found.objects(name, CLASSES)
+        annotations = coco.load(tree, f"{home}annotations/{LISTS[split]}")
+        if (shape := annotations.shape(name)) != (SIDE, SIDE):
+            raise BadRecord(annotations.file.path, f"expected {name} of {SIDE}x{SIDE} pixels, found {shape}")
+        files.append(annotations.file)
+        objects = annotations.objects(name, CLASSES)
     for place in WHERE if "inshore_offshore" in tree.folders(home) else ():
         path = f"{home}inshore_offshore/{place}.json"
         if name in coco.load(tree, path).images:
@@ -86,10 +86,10 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
 def named(key: str) -> Record | None:
     """Return the record of an image by its name alone."""
     known = NAME.fullmatch(f"{key}.jpg") or NOWHERE.fullmatch(f"{key}.jpg")
-    return Record(key=key, files=(), **_named(key)) if known else None
+    return Record(key=key, files=(), **_fields_of(key)) if known else None
 
 
-def _named(stem: str) -> dict[str, Any]:
+def _fields_of(stem: str) -> dict[str, Any]:
     """Return what an image's name tells: its scene, and for most of them its window."""
     scene = stem[:5]
     fields: dict[str, Any] = {"group": scene, "place": scene, "attrs": {}}
@@ -106,18 +106,18 @@ def read(tree: Tree, record: Record) -> Sample:
     return Sample(image=image.grey(tree.read(path), path, shape=(SIDE, SIDE)))
 
 
-def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+def _about(tree: Tree, picture: Picture) -> dict[str, Any]:
     """Return what an image's name tells, in any copy; the split is official where a file of it is called so."""
-    fields = _named(one.stem)
-    if where := [place for place in WHERE if any(place in path for path in one.also)]:
+    fields = _fields_of(picture.stem)
+    if where := [place for place in WHERE if any(place in path for path in picture.also)]:
         fields["attrs"]["scene"] = where[0]
-    official = one.split if one.labels and one.labels.endswith(".json") else None
-    return {"key": one.stem, "official": official, **fields}
+    official = picture.split if picture.labels and picture.labels.endswith(".json") else None
+    return {"key": picture.stem, "official": official, **fields}
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of a copy in other folders, or with other annotations."""
-    return fitted(tree, Copy(PIPELINE, re.compile(r"P\d{4}_\d{1,6}(_\d{1,6}){0,3}"), _about, splits=tuple(LISTS)))
+    return fit_copy(tree, Copy(PIPELINE, re.compile(r"P\d{4}_\d{1,6}(_\d{1,6}){0,3}"), _about, splits=tuple(LISTS)))
 
 
 SHARE = "open it in a browser, save and unpack it; Baidu has the same, 1z0-E3Lwdkg14feu1FwRf3g, password bs64"

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from pipelines._repacked import SPLITS, VOC, YOLO, Copy, fitted
+from pipelines._repacked import SPLITS, VOC, YOLO, Copy, fit_copy
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import boxes, voc
 from sar_data.labels.discovery import Picture
@@ -41,32 +41,32 @@ def _within(tree: Tree, path: str = "", below: int = DEEPEST) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=4)
-def _found(tree: Tree, form: re.Pattern[str]) -> dict[str, dict[str, str]]:
+def _find_files(tree: Tree, form: re.Pattern[str]) -> dict[str, dict[str, str]]:
     """Return "jpg" and "xml" → stem → path, wherever below the root files of this form of name lie."""
-    found: dict[str, dict[str, str]] = {"jpg": {}, "xml": {}}
+    files: dict[str, dict[str, str]] = {"jpg": {}, "xml": {}}
     for folder in _within(tree):
         for name in tree.files(folder):
             stem, _, ending = name.rpartition(".")
-            if ending not in found or form.fullmatch(f"{stem}.jpg") is None:
+            if ending not in files or form.fullmatch(f"{stem}.jpg") is None:
                 continue
-            if (other := found[ending].setdefault(stem, folder + name)) != folder + name:
+            if (other := files[ending].setdefault(stem, folder + name)) != folder + name:
                 raise SourceError(f"expected {name} once, found {other} and {folder}{name}: keep one of the copies")
-    return found
+    return files
 
 
 def units(tree: Tree, form: re.Pattern[str] = TILE) -> Iterator[str]:
     """Yield the images that have, and the annotations that want, the other."""
-    _found.cache_clear()  # a build begins here: the source may have changed since the last
-    found = _found(tree, form)
-    if found["xml"]:  # without any, the folder is of another dataset
-        yield from (found["jpg"].get(stem, path) for stem, path in found["xml"].items())
-        yield from (path for stem, path in found["jpg"].items() if stem not in found["xml"])
+    _find_files.cache_clear()  # a build begins here: the source may have changed since the last
+    files = _find_files(tree, form)
+    if files["xml"]:  # without any, the folder is of another dataset
+        yield from (files["jpg"].get(stem, path) for stem, path in files["xml"].items())
+        yield from (path for stem, path in files["jpg"].items() if stem not in files["xml"])
 
 
 def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record]:
     """Yield the record of one image."""
     stem = unit.rpartition("/")[2].rpartition(".")[0]
-    paths = {ending: known.get(stem) for ending, known in _found(tree, form).items()}
+    paths = {ending: known.get(stem) for ending, known in _find_files(tree, form).items()}
     if (missing := next((ending for ending, path in paths.items() if path is None), None)) is not None:
         raise BadRecord(unit, f"expected {stem}.jpg and {stem}.xml, found no {stem}.{missing}")
     jpg, xml = str(paths["jpg"]), str(paths["xml"])
@@ -91,16 +91,18 @@ def scan(tree: Tree, unit: str, form: re.Pattern[str] = TILE) -> Iterator[Record
         official=split,
         labels={"ships": (0,) if objects else ()},
         shape=None if place else shape,
-        **_named(scene, place, shape),
+        **_fields_of(scene, place, shape),
     )
 
 
 def named(key: str) -> Record | None:
     """Return the record of a tile by its name alone."""
-    return Record(key=key, files=(), **_named(key[:2], key.split("_")[1:])) if TILE.fullmatch(f"{key}.jpg") else None
+    return (
+        Record(key=key, files=(), **_fields_of(key[:2], key.split("_")[1:])) if TILE.fullmatch(f"{key}.jpg") else None
+    )
 
 
-def _named(scene: str, tile: Sequence[str], shape: tuple[int, int] = (SIDE, SIDE)) -> dict[str, Any]:
+def _fields_of(scene: str, tile: Sequence[str], shape: tuple[int, int] = (SIDE, SIDE)) -> dict[str, Any]:
     """Return what a name tells: the scene, and of a tile its row and column, which count from 1."""
     y, x = (SIDE * (int(number) - 1) for number in tile or ("1", "1"))
     window = window_of(f"LS-SSDD {scene}", row=y, column=x, height=shape[0], width=shape[1])
@@ -113,16 +115,16 @@ def read(tree: Tree, record: Record) -> Sample:
     return Sample(image=image.grey(tree.read(path), path, shape=record.shape or (SIDE, SIDE)))
 
 
-def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+def _about(tree: Tree, picture: Picture) -> dict[str, Any]:
     """Return what a tile's name tells, in any copy."""
-    scene, *tile = one.stem.split("_")
+    scene, *tile = picture.stem.split("_")
     official = "train" if int(scene) <= 10 else "test"
-    return {"key": one.stem, "official": official, **_named(scene, tile)}
+    return {"key": picture.stem, "official": official, **_fields_of(scene, tile)}
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of tiles with other annotations."""
-    return fitted(tree, Copy(TILES, re.compile(r"\d{2}_\d{1,2}_\d{1,2}"), _about))
+    return fit_copy(tree, Copy(TILES, re.compile(r"\d{2}_\d{1,2}_\d{1,2}"), _about))
 
 
 SPEC = DatasetSpec(

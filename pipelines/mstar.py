@@ -19,8 +19,8 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agreed, by_folders, key_of, vehicle, walk
-from pipelines._mstar_pictures import copied, read_picture, scan_copied, scan_pictures
+from pipelines._mstar import CHIP, CLASSES, LISTED, SLICY, agree, by_folders, key_of, vehicle, walk
+from pipelines._mstar_pictures import copied_files, read_picture, scan_copied, scan_pictures
 from pipelines._mstar_pictures import units as pictures
 from pipelines._mstar_protocols import LISTS, folder_protocols, protocols
 from pipelines._steps_before import NOT_SENTINEL_1
@@ -49,7 +49,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
             unused="a scene of clutter: take `variant=clutter`",
         )
         return
-    chip, file = agreed(unit, header), unit.rpartition("/")[2]
+    chip, file = agree(unit, header), unit.rpartition("/")[2]
     attrs = {"class": chip.name or "", "serial": chip.serial, "depression": chip.depression}
     if header.fields.get("TargetAz"):
         attrs["azimuth_degrees"] = header.fields["TargetAz"]
@@ -95,16 +95,16 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     jpeg = PIPELINE.variants["jpeg"]
     if next(iter(jpeg.units(tree)), None) is not None:
         return jpeg, "JPEG in folders of protocols, read as `variant=jpeg`: there is no Phoenix file"
-    if not (found := copied(tree)):
+    if not (files := copied_files(tree)):
         return None
-    chips = [by_folders(path).name for path in found]
-    parted = any(split_of(path.rpartition("/")[0]) == "train" for path in found)
+    chips = [by_folders(path).name for path in files]
+    parted = any(split_of(path.rpartition("/")[0]) == "train" for path in files)
     splits = {name: policy for name, policy in COPY_SPLITS.items() if parted or name != "folders"}
-    said = "; its own split is `split=folders`" if parted else ", without a split of their own"
-    counts = f"{len(found):,} pictures of {len({*chips})} targets"
+    note = "; its own split is `split=folders`" if parted else ", without a split of their own"
+    counts = f"{len(files):,} pictures of {len({*chips})} targets"
     spec = dataclasses.replace(jpeg.spec, licence=SPEC.licence, sources=(DISCS,), evidence="documents-only")
-    made = Pipeline(spec=spec, units=copied, scan=scan_copied, read=read_picture, splits=splits)
-    return made, f"JPEG or PNG in folders of classes, {counts}{said}; serial and depression are not known of all"
+    pictures = Pipeline(spec=spec, units=copied_files, scan=scan_copied, read=read_picture, splits=splits)
+    return pictures, f"JPEG or PNG in folders of classes, {counts}{note}; serial and depression are not known of all"
 
 
 HH = Band(name="HH", polarization="HH", unit="amplitude", description="magnitude")

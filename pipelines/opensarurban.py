@@ -82,13 +82,13 @@ def fit(tree: Tree, form: str = "original") -> tuple[Pipeline, tuple[str, ...]]:
     dtype, shape, negative = picture.single_kind(tree, layout.first[:24])
     known: tuple[Unit, Unit] = ("power", "dB") if form == "calibrated" else ("amplitude", "DN")
     unit: Unit = "8-bit" if dtype == "uint8" else known[negative]
-    found = pipeline(form)
-    calibration = "stretched" if dtype == "uint8" else found.spec.calibration
+    published = pipeline(form)
+    calibration = "stretched" if dtype == "uint8" else published.spec.calibration
     spec = dataclasses.replace(
-        found.spec, bands=bands(calibration, unit), shape=shape, dtype=dtype, calibration=calibration
+        published.spec, bands=bands(calibration, unit), shape=shape, dtype=dtype, calibration=calibration
     )
     return dataclasses.replace(
-        found,
+        published,
         spec=spec,
         scan=partial(scan, top=layout.top, shape=shape),
         read=partial(read, shape=shape, dtype=dtype),

@@ -55,12 +55,12 @@ def fit(
 ) -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the lists in `tree`; raise SourceError where they do not tell one dataset."""
     list_names(tree.files(), "the source")
-    said, _ = read_declaration(tree, fields)
-    found, sentences = by_lists(tree, base, fields, unit)
-    named = any(not label.isdecimal() for task in found.spec.tasks for label in task.classes)
-    if named and not said.classes and NAMES not in tree.files():
+    stated, _ = read_declaration(tree, fields)
+    pipeline, sentences = by_lists(tree, base, fields, unit)
+    named = any(not label.isdecimal() for task in pipeline.spec.tasks for label in task.classes)
+    if named and not stated.classes and NAMES not in tree.files():
         raise SourceError(f"expected labels that are numbers, or {NAMES} with their names in canonical order")
-    return found, sentences
+    return pipeline, sentences
 
 
 PIPELINE = pipeline_of(undeclared_spec("path-label", "Images by list"), units, fit)

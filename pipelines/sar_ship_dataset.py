@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._repacked import SPLITS, VOC, YOLO, Copy, fitted
+from pipelines._repacked import SPLITS, VOC, YOLO, Copy, fit_copy
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, yolo
 from sar_data.labels.discovery import Picture
@@ -53,9 +53,9 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     stem = unit.rpartition("/")[2].removesuffix(".jpg")
     file, data = read_with_digest(tree, path := _labels(unit))
     drawn = yolo.parse(data, path, (SIDE, SIDE), len(CLASSES))
-    objects = boxes.collect_objects(drawn, lambda one: _object(*one, path))
+    objects = boxes.collect_objects(drawn, lambda item: _object(*item, path))
     yield Record(
-        **_told(tree, unit, stem),
+        **_attributes(tree, unit, stem),
         files=(SourceFile(unit, tree.size(unit)), file),
         objects=objects,
         labels={"ships": (0,) if objects else ()},
@@ -67,13 +67,13 @@ def _object(label: int, drawn: boxes.Box, path: str) -> Object:
     return Object(label=label, box=box, attrs={"cut": "1"} if cut else {})
 
 
-def _told(tree: Tree, unit: str, stem: str) -> dict[str, Any]:
+def _attributes(tree: Tree, unit: str, stem: str) -> dict[str, Any]:
     """Return what a chip's name and its first bytes tell."""
     size, head = tree.size(unit), tree.head(unit, HEAD_BYTES)
     named = NAME.fullmatch(f"{stem}.jpg")
-    told = named.groupdict() if named else {}
+    parts = named.groupdict() if named else {}
     # Spelled as in shards that are out there: WebDataset carries attributes, and what is stored does not change.
-    attrs = {"sensor": SENSORS.get(told.get("sensor") or "", ""), "polarisation": (told.get("pol") or "").upper()}
+    attrs = {"sensor": SENSORS.get(parts.get("sensor") or "", ""), "polarisation": (parts.get("pol") or "").upper()}
     return {
         "key": stem,
         "group": f"{size}-{hashlib.blake2b(head, digest_size=8).hexdigest()}",
@@ -81,14 +81,14 @@ def _told(tree: Tree, unit: str, stem: str) -> dict[str, Any]:
     }
 
 
-def _about(tree: Tree, one: Picture) -> dict[str, Any]:
-    return _told(tree, one.image, one.stem)
+def _about(tree: Tree, picture: Picture) -> dict[str, Any]:
+    return _attributes(tree, picture.image, picture.stem)
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of a re-packed copy, or of the first release, whose annotations are VOC."""
     stems = re.compile(NAME.pattern.removesuffix(r"\.jpg"))
-    return fitted(tree, Copy(PIPELINE, stems, _about))
+    return fit_copy(tree, Copy(PIPELINE, stems, _about))
 
 
 def read(tree: Tree, record: Record) -> Sample:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines._repacked import SPLITS as COPY_SPLITS
-from pipelines._repacked import Copy, fitted
+from pipelines._repacked import Copy, fit_copy
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import coco
 from sar_data.labels.discovery import Picture
@@ -77,22 +77,22 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         official=split,
         files=(SourceFile(path, tree.size(path)), known.file),
         objects=objects,
-        labels={"objects": tuple(sorted({found.label for found in objects}))},
+        labels={"objects": tuple(sorted({item.label for item in objects}))},
     )
 
 
-def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+def _about(tree: Tree, picture: Picture) -> dict[str, Any]:
     """Return the key of an image and its split, which the official files are called after."""
-    return {"key": "_".join(filter(None, (one.split, one.stem.replace(".", "_")))), "official": one.split}
+    return {"key": "_".join(filter(None, (picture.split, picture.stem.replace(".", "_")))), "official": picture.split}
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of a copy in other folders, or with other annotations, if several of the classes occur."""
     copy = Copy(PIPELINE, re.compile(".*"), _about, unique=False)
-    found = copy.found(tree)
-    names = {name.lower() for name in found.class_names()} if found and found.form else set[str]()
+    images = copy.discover(tree)
+    names = {name.lower() for name in images.class_names()} if images and images.form else set[str]()
     known = names <= {*CLASSES, *map(str, range(len(CLASSES)))}
-    return fitted(tree, copy) if known and len(names) > 1 else None
+    return fit_copy(tree, copy) if known and len(names) > 1 else None
 
 
 def read(tree: Tree, record: Record) -> Sample:

@@ -51,8 +51,8 @@ def copies(tree: Tree, ten: bool = True) -> tuple[Pipeline, str] | None:
     if next(apart(tree), None) is None:
         return None
     base = PIPELINE if ten else SEVENTEEN
-    made = dataclasses.replace(base, units=apart, scan=functools.partial(scan, apart=True), copies=None)
-    return made, "a folder for each archive, such as ROIs1158_spring_s1 and ROIs1158_spring_lc"
+    copy = dataclasses.replace(base, units=apart, scan=functools.partial(scan, apart=True), copies=None)
+    return copy, "a folder for each archive, such as ROIs1158_spring_s1 and ROIs1158_spring_lc"
 
 
 def scan(tree: Tree, unit: str, apart: bool = False) -> Iterator[Record]:
@@ -95,9 +95,9 @@ def named(key: str) -> Record | None:
     It tells the scene, not where in it the patch lies.
     """
     key = key.replace("_s2_", "_s1_")
-    if (found := FILE.fullmatch(f"{key}.tif")) is None:
+    if (match := FILE.fullmatch(f"{key}.tif")) is None:
         return None
-    scene = f"{found['season']}_{found['scene']}"
+    scene = f"{match['season']}_{match['scene']}"
     return Record(key=key, files=(), group=scene, place=scene)
 
 
@@ -105,11 +105,11 @@ def read(tree: Tree, record: Record, ten: bool = True) -> Sample:
     """Return [VV, VH] in dB, float [2, 256, 256], and the mask of the ten classes, or of the 17 of IGBP."""
     path, labels = (file.path for file in record.files)
     raster = tiff.read(tree.read(path), path, shape=SHAPE, dtypes=FLOATS, bands=2)
-    found = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=4)
-    codes = (igbp.simplify if ten else igbp.codes)(found.codes(0)[0], labels)
+    cover = tiff.read(tree.read(labels), labels, shape=SHAPE, dtypes=igbp.INTEGERS, bands=4)
+    codes = (igbp.simplify if ten else igbp.codes)(cover.codes(0)[0], labels)
     image = raster.pixels.astype(np.float32) if raster.pixels.dtype == np.float16 else raster.pixels
     mask = np.where(codes == 0, 255, codes - 1).astype(np.uint8)  # codes count from 1, indices from 0
-    return Sample(image=image, mask=mask, nodata=raster.filled, fallbacks=raster.fallback + found.fallback)
+    return Sample(image=image, mask=mask, nodata=raster.filled, fallbacks=raster.fallback + cover.fallback)
 
 
 MD5 = {

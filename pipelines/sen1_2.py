@@ -42,8 +42,8 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     named = FILE.fullmatch(name)
     if named is None or folder != f"s1_{named[3]}":
         raise BadRecord(unit, f"expected a patch of {folder} whose name matches {FILE.pattern}, found {name}")
-    if (found := image.dimensions(tree, unit)) != SHAPE:
-        raise BadRecord(unit, f"expected 256x256 pixels, found {found[0]}x{found[1]}")
+    if (size := image.dimensions(tree, unit)) != SHAPE:
+        raise BadRecord(unit, f"expected 256x256 pixels, found {size[0]}x{size[1]}")
     yield Record(
         key=name.removesuffix(".png"),
         files=(SourceFile(unit, tree.size(unit)),),
@@ -55,9 +55,9 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
 
 def named(key: str) -> Record | None:
     """Return the record of a patch by its name alone, which tells the scene, not where in it the patch lies."""
-    if (found := FILE.fullmatch(f"{key}.png")) is None:
+    if (match := FILE.fullmatch(f"{key}.png")) is None:
         return None
-    scene = f"{found[1]}_{found[3]}"
+    scene = f"{match[1]}_{match[3]}"
     return Record(key=key, files=(), group=scene, place=scene)
 
 

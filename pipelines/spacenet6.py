@@ -67,8 +67,8 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
             [file, read_with_digest(tree, looks)[0]] if turned else [file]
         )  # what turns the pixels is part of the recipe
         for shape in geojson.shapes(data, path, transform):
-            if found := shape.seen(SIDE, SIDE, label=0):
-                objects.append(_turned(found) if turned and orientation == "1" else found)
+            if visible := shape.seen(SIDE, SIDE, label=0):
+                objects.append(_turn(visible) if turned and orientation == "1" else visible)
     a, _, west, _, e, north = transform
     yield Record(
         key=f"{strip}_tile_{number}",
@@ -88,9 +88,9 @@ def scan(tree: Tree, unit: str, turned: bool = False) -> Iterator[Record]:
 
 def named(key: str) -> Record | None:
     """Return the record of a tile by its name alone, which tells strip and time, not the ground."""
-    if (found := LISTED.fullmatch(key)) is None:
+    if (match := LISTED.fullmatch(key)) is None:
         return None
-    strip, start, number = found.groups()
+    strip, start, number = match.groups()
     return Record(key=f"{strip}_tile_{number}", files=(), group=strip, time=_time(start))
 
 
@@ -98,10 +98,10 @@ def _time(start: str) -> datetime:
     return datetime.strptime(f"{start}+0000", "%Y%m%d%H%M%S%z")
 
 
-def _turned(found: Object) -> Object:
-    right, bottom, left, top = (SIDE - v for v in found.box)
-    polygons = tuple(tuple(SIDE - v for v in ring) for ring in found.polygons)
-    return dataclasses.replace(found, box=(left, top, right, bottom), polygons=polygons)
+def _turn(shape: Object) -> Object:
+    right, bottom, left, top = (SIDE - v for v in shape.box)
+    polygons = tuple(tuple(SIDE - v for v in ring) for ring in shape.polygons)
+    return dataclasses.replace(shape, box=(left, top, right, bottom), polygons=polygons)
 
 
 def read(tree: Tree, record: Record, turned: bool = False) -> Sample:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines._repacked import ROBOFLOW, SPLITS, VOC, YOLO, Copy, fitted
+from pipelines._repacked import ROBOFLOW, SPLITS, VOC, YOLO, Copy, fit_copy
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels import voc
 from sar_data.labels.discovery import Picture
@@ -35,7 +35,7 @@ TEST_ENDS, CLASSES = ("1", "9"), ("ship",)
 
 def units(tree: Tree) -> Iterator[str]:
     """Yield the annotations with horizontal boxes."""
-    _told.cache_clear()  # a build begins here: the source may have changed since the last
+    _read_notes.cache_clear()  # a build begins here: the source may have changed since the last
     home = find_parent(tree, "BBox_SSDD")
     if home is not None and "voc_style" in tree.folders(f"{home}BBox_SSDD"):
         folder = f"{home}{BOXES}Annotations"
@@ -43,7 +43,7 @@ def units(tree: Tree) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=4)
-def _told(tree: Tree, root: str) -> tuple[dict[str, str], dict[str, str]]:
+def _read_notes(tree: Tree, root: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return stem → split of the official lists, and stem → scene of the folders, as far as they are there."""
     folders, listed = set(tree.folders(root)), dict[str, str]()
     for split in ("train", "test") if "ImageSets" in folders else ():
@@ -59,7 +59,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     root, stem = unit.rpartition("Annotations/")[0], unit.rpartition("/")[2].removesuffix(".xml")
     if len(stem) != 6 or not stem.isdecimal():
         raise BadRecord(unit, f"expected a name of six digits, found {stem}")
-    listed, scenes = _told(tree, root)
+    listed, scenes = _read_notes(tree, root)
     split = "test" if stem.endswith(TEST_ENDS) else "train"
     if listed and listed.get(stem) != split:
         raise BadRecord(
@@ -111,13 +111,13 @@ def _check(ships: int) -> None:
         )
 
 
-def _about(tree: Tree, one: Picture) -> dict[str, Any]:
+def _about(tree: Tree, picture: Picture) -> dict[str, Any]:
     """Return what an image's name and folders tell, in any copy."""
-    words = {word for path in (one.image, *one.also) for word in re.split(r"[/_]", path)}
+    words = {word for path in (picture.image, *picture.also) for word in re.split(r"[/_]", path)}
     scenes = words & {"inshore", "offshore"}
     return {
-        "key": one.stem,
-        "official": "test" if one.stem.endswith(TEST_ENDS) else "train",
+        "key": picture.stem,
+        "official": "test" if picture.stem.endswith(TEST_ENDS) else "train",
         "attrs": {"scene": scenes.pop()} if len(scenes) == 1 else {},
     }
 
@@ -125,12 +125,12 @@ def _about(tree: Tree, one: Picture) -> dict[str, Any]:
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of a re-packed copy; raise SourceError for a whole set that is the old SSDD."""
     copy = Copy(PIPELINE, re.compile(r"\d{6}"), _about)
-    found = copy.found(tree)
-    made = fitted(tree, copy)
-    if made is not None and found is not None and len(found.pictures) == IMAGES:
-        ships = sum(len(record.objects) for unit in found.pictures for record in made[0].scan(tree, unit))
+    images = copy.discover(tree)
+    fitted = fit_copy(tree, copy)
+    if fitted is not None and images is not None and len(images.pictures) == IMAGES:
+        ships = sum(len(record.objects) for unit in images.pictures for record in fitted[0].scan(tree, unit))
         _check(ships)
-    return made
+    return fitted
 
 
 SHARE = "open it in a browser, save the archive and unpack it; Baidu: 1Lpg28ZvMSgNXq00abHMZ5Q, password 2021"

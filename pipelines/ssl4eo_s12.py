@@ -46,12 +46,12 @@ def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the place's record, from the names of its seasons, their JSONs and the heads of their GeoTIFFs."""
-    found = sorted((named[1], named[0]) for name in tree.folders(unit) if (named := SEASON.fullmatch(name)))
-    if not 1 <= len(found) <= FRAMES or len(found) != len(tree.folders(unit)):
+    seasons = sorted((named[1], named[0]) for name in tree.folders(unit) if (named := SEASON.fullmatch(name)))
+    if not 1 <= len(seasons) <= FRAMES or len(seasons) != len(tree.folders(unit)):
         names = ", ".join(sorted(tree.folders(unit))) or "none"
         raise BadRecord(unit, f"expected 1 to {FRAMES} folders named like Sentinel-1 products, found {names}")
     rasters, notes, passes, places = [], [], [], []
-    for _, product in found:
+    for _, product in seasons:
         paths = [f"{unit}/{product}/{band}.tif" for band in BANDS]
         rasters += [SourceFile(path, tree.size(path)) for path in paths]
         raw = tree.read(path := f"{unit}/{product}/metadata.json")
@@ -66,22 +66,22 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     if crs != "EPSG:4326" or transform is None:
         raise BadRecord(rasters[0].path, f"expected a georeference in EPSG:4326, found {crs}, {transform}")
     a, _, west, _, e, north = transform
-    orbits = [sentinel1.relative_orbit(product) for _, product in found]
+    orbits = [sentinel1.relative_orbit(product) for _, product in seasons]
     yield Record(
         key=unit.rpartition("/")[2],
         files=(*rasters, *notes),
         group=unit.rpartition("/")[2],
-        time=datetime.strptime(f"{found[0][0]}+0000", "%Y%m%dT%H%M%S%z"),
+        time=datetime.strptime(f"{seasons[0][0]}+0000", "%Y%m%dT%H%M%S%z"),
         orbit_pass=passes[0] if len(set(passes)) == 1 else None,
         relative_orbit=orbits[0] if len(set(orbits)) == 1 else None,
         crs=crs,
         transform=transform,
         footprint=(west, north + SIDE * e, west + SIDE * a, north),
         attrs={
-            "products": " ".join(product for _, product in found),
+            "products": " ".join(product for _, product in seasons),
             "orbit_passes": " ".join(passes),
             "relative_orbits": " ".join(map(str, orbits)),
-            "seasons": str(len(found)),
+            "seasons": str(len(seasons)),
         },
     )
 

@@ -74,23 +74,23 @@ def _footprints(shard: ZarrZip, count: int) -> list[dict[str, Any]]:
     codes, latitudes, longitudes = (shard.read(name).ravel() for name in PLACED)
     if not len(codes) == len(latitudes) == len(longitudes) == count:
         raise BadRecord(shard.path, f"expected {', '.join(PLACED)} of {count} places, found other numbers of them")
-    found = []
+    records = []
     for code, latitude, longitude in zip(codes.tolist(), latitudes.tolist(), longitudes.tolist(), strict=True):
         crs = f"EPSG:{code}"
         if not is_on_earth(crs) or not (abs(latitude) <= 90 and abs(longitude) <= 180):
             raise BadRecord(shard.path, f"expected a zone of UTM and degrees, found {crs}, {latitude}, {longitude}")
         ((x, y),) = from_degrees(crs, np.array([[longitude, latitude]])).tolist()
-        found.append({"crs": crs, "footprint": (x - HALF_M, y - HALF_M, x + HALF_M, y + HALF_M)})
-    return found
+        records.append({"crs": crs, "footprint": (x - HALF_M, y - HALF_M, x + HALF_M, y + HALF_M)})
+    return records
 
 
 def read(tree: Tree, record: Record) -> Sample:
     """Return [season, (VV, VH), y, x] in dB, float16 [4, 2, 264, 264]; what is 0 in both bands is NaN."""
     path, order = record.files[0].path, record.attrs["bands"].split()
-    found = ZarrZip(tree, path).read("bands", int(record.attrs["position"]))
-    if (found.shape, found.dtype) != ((FRAMES, len(BANDS), SIDE, SIDE), np.dtype(np.float16)):
-        raise BadRecord(path, f"expected bands of float16, found {found.shape} {found.dtype}")
-    image = found[:, [order.index(band) for band in BANDS]].copy()
+    stack = ZarrZip(tree, path).read("bands", int(record.attrs["position"]))
+    if (stack.shape, stack.dtype) != ((FRAMES, len(BANDS), SIDE, SIDE), np.dtype(np.float16)):
+        raise BadRecord(path, f"expected bands of float16, found {stack.shape} {stack.dtype}")
+    image = stack[:, [order.index(band) for band in BANDS]].copy()
     filled = (image == 0).all(axis=1, keepdims=True)
     np.copyto(image, np.nan, where=filled)
     return Sample(image=image, nodata=(int(filled.sum()),) * len(BANDS))

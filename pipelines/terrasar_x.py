@@ -32,17 +32,17 @@ def units(tree: Tree) -> list[str]:
 
 def fit(tree: Tree) -> tuple[Pipeline, tuple[str, ...]]:
     """Return the pipeline of the lists in a tree; raise SourceError where they do not tell the set."""
-    made, said = by_lists(tree, PIPELINE, FIELDS)
-    spec = dataclasses.replace(SPEC, bands=made.spec.bands, shape=made.spec.shape, dtype=made.spec.dtype)
-    return dataclasses.replace(made, spec=spec), said
+    pipeline, sentences = by_lists(tree, PIPELINE, FIELDS)
+    spec = dataclasses.replace(SPEC, bands=pipeline.spec.bands, shape=pipeline.spec.shape, dtype=pipeline.spec.dtype)
+    return dataclasses.replace(pipeline, spec=spec), sentences
 
 
 def copies(tree: Tree) -> tuple[Pipeline, str] | None:
     """Return the pipeline of lists beside pictures in folders of other names."""
     if not lists_of(tree):
         return None
-    made, said = fit(tree)
-    return made, f"lists beside folders of other names; {'; '.join(said)}"
+    pipeline, sentences = fit(tree)
+    return pipeline, f"lists beside folders of other names; {'; '.join(sentences)}"
 
 
 SPEC = DatasetSpec(

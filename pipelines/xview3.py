@@ -33,7 +33,7 @@ FILES = {"VV": "VV_dB.tif", "VH": "VH_dB.tif"}
 LABELS = {"train.csv": "train", "validation.csv": "val", "public.csv": "test"}
 CLASSES = ("not a vessel", "vessel", "fishing vessel", "unknown")
 NEEDED = ("scene_id", "detect_scene_row", "detect_scene_column", "is_vessel", "is_fishing")
-TOLD = ("confidence", "vessel_length_m", "distance_from_shore_km")
+ATTRIBUTES = ("confidence", "vessel_length_m", "distance_from_shore_km")
 
 
 def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
@@ -48,30 +48,32 @@ def units(tree: Tree, path: str = "", below: int = 2) -> Iterator[str]:
 @functools.lru_cache(maxsize=2)
 def _detections(tree: Tree) -> Mapping[str, tuple[str, list[tuple[tuple[int, int], dict[str, str]]]]]:
     """Return scene → its split and its detections in the csv files at the root: (row, column) and all cells of each."""
-    found: dict[str, tuple[str, list[tuple[tuple[int, int], dict[str, str]]]]] = {}
+    tiles: dict[str, tuple[str, list[tuple[tuple[int, int], dict[str, str]]]]] = {}
     for name in sorted(LABELS.keys() & set(tree.files())):
         for cells in read_table(name, tree.read(name), NEEDED):
-            found.setdefault(cells["scene_id"], (LABELS[name], []))[1].append((_place(cells, name), cells))
-    return found
+            tiles.setdefault(cells["scene_id"], (LABELS[name], []))[1].append((_place(cells, name), cells))
+    return tiles
 
 
 def _place(cells: Mapping[str, str], name: str) -> tuple[int, int]:
-    told = [cells[column] for column in NEEDED[1:3]]
+    place = [cells[column] for column in NEEDED[1:3]]
     try:
-        row, column = (int(float(text)) for text in told)
+        row, column = (int(float(text)) for text in place)
     except (ValueError, OverflowError):
-        raise BadRecord(name, f"expected {' and '.join(NEEDED[1:3])} in pixels, found {told}") from None
+        raise BadRecord(name, f"expected {' and '.join(NEEDED[1:3])} in pixels, found {place}") from None
     return row, column
 
 
 def _object(place: tuple[int, int], cells: Mapping[str, str], at: tuple[int, int], scene: str) -> Object:
     """Return a detection in the pixels of the tile that begins at (row, column)."""
-    told = [cells[name].lower() for name in ("is_vessel", "is_fishing")]
-    if not set(told) <= {"true", "false", ""}:
-        raise BadRecord(scene, f"expected is_vessel and is_fishing of true, false or nothing, found {told}")
-    label = {"": 3, "false": 0}.get(told[0], 2 if told[1] == "true" else 1)
+    flags = [cells[name].lower() for name in ("is_vessel", "is_fishing")]
+    if not set(flags) <= {"true", "false", ""}:
+        raise BadRecord(scene, f"expected is_vessel and is_fishing of true, false or nothing, found {flags}")
+    label = {"": 3, "false": 0}.get(flags[0], 2 if flags[1] == "true" else 1)
     y, x = place[0] - at[0], place[1] - at[1]
-    return Object(label=label, box=(x, y, x + 1, y + 1), attrs={name: cells[name] for name in TOLD if cells.get(name)})
+    return Object(
+        label=label, box=(x, y, x + 1, y + 1), attrs={name: cells[name] for name in ATTRIBUTES if cells.get(name)}
+    )
 
 
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
@@ -86,7 +88,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     files = tuple(SourceFile(path, tree.size(path)) for path in paths)
     crs, transform = tiff.georeference(tree, paths[0])
     for i, j in itertools.product(range(-(-height // SIDE)), range(-(-width // SIDE))):
-        objects = tuple(_object(*found, (i * SIDE, j * SIDE), paths[0]) for found in places[i, j])
+        objects = tuple(_object(*row, (i * SIDE, j * SIDE), paths[0]) for row in places[i, j])
         where: dict[str, Any] = {**window_of(f"xView3 {scene}", row=i * SIDE, column=j * SIDE, height=SIDE, width=SIDE)}
         if crs and transform:
             a, b, c, d, e, f = transform
@@ -110,8 +112,8 @@ def read(tree: Tree, record: Record) -> Sample:
     """Return [VV, VH] in dB, float32 [2, 800, 800], NaN where there is no data."""
     image = np.full((2, SIDE, SIDE), np.nan, np.float32)
     for i, file in enumerate(record.files):
-        found = window.read(tree, file.path, int(record.attrs["row"]), int(record.attrs["column"]), SIDE, SIDE)[0]
-        image[i, : found.shape[0], : found.shape[1]] = np.where(found == -32768, np.float32(np.nan), found)
+        values = window.read(tree, file.path, int(record.attrs["row"]), int(record.attrs["column"]), SIDE, SIDE)[0]
+        image[i, : values.shape[0], : values.shape[1]] = np.where(values == -32768, np.float32(np.nan), values)
     return Sample(image=image, nodata=tuple(int(n) for n in np.isnan(image).sum(axis=(1, 2))))
 
 

@@ -17,7 +17,7 @@ def write(path: Path, image: Image) -> None:
     bands, height, width = image.shape
     rows = [np.ascontiguousarray(row).tobytes() for row in image.transpose(1, 2, 0)]
     packed = image.dtype == np.uint8
-    pixels = b"".join(map(_packed, rows) if packed else rows)
+    pixels = b"".join(map(_pack, rows) if packed else rows)
     start = 8 + len(pixels) + len(pixels) % 2
     bits, kind, more = image.itemsize * 8, 1 if packed else 3, start + 2 + 12 * 10 + 4
     tags: Sequence[tuple[int, int, int, int]] = (
@@ -37,6 +37,6 @@ def write(path: Path, image: Image) -> None:
     path.write_bytes(struct.pack("<2sHI", b"II", 42, start) + pixels + bytes(len(pixels) % 2) + directory + extra)
 
 
-def _packed(row: bytes) -> bytes:
+def _pack(row: bytes) -> bytes:
     """Return a row as literal runs of at most 128 bytes (TIFF 6.0, section 9)."""
     return b"".join(bytes([len(run) - 1]) + run for run in (row[i : i + 128] for i in range(0, len(row), 128)))

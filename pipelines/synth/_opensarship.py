@@ -24,7 +24,7 @@ TYPES = (
     ("Tug", 52, 30, 10),
 )
 CROSS_DB = -7.5  # of a ship and of the sea below their co-polarized backscatter
-# MATLAB's figure, for it is one: never read, whatever its name says.
+# MATLAB's figure, for it is one: never read, its name says otherwise.
 FIGURE = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 1200, 900, 8, 2, 0, 0, 0) + bytes(64)
 
 
@@ -36,34 +36,34 @@ class Scene(NamedTuple):
     version: int
 
 
-def scene(out: Path, made: Scene, *, count: int, seed: int) -> None:
+def scene(out: Path, product: Scene, *, count: int, seed: int) -> None:
     """Write a scene of `count` chips to the folder `out`, which is the archive's root in version 2."""
-    complex_ = "_SLC_" in made.product
+    complex_ = "_SLC_" in product.product
     ships = []
     for index in range(count):
         kind, code, length, width = TYPES[index % len(TYPES)]
         side, x, y = SIDES[index % len(SIDES)], 1600 + 137 * index, 6900 + 71 * index
-        ships.append(_ship(made.version, index, (x, y), side, (kind, code, length, width)))
+        ships.append(_ship(product.version, index, (x, y), side, (kind, code, length, width)))
         chip = f"{kind}_x{x}_y{y}"
-        values = _chip(synth.generator(seed, index), side, length, len(made.polarizations))
+        values = _chip(synth.generator(seed, index), side, length, len(product.polarizations))
         amplitude = np.abs(values).round().clip(1).astype(np.float32)
         parts = np.stack([part for v in values for part in (v.real, v.imag)]).round().astype(np.float32)
         cal = np.square(np.abs(values) if complex_ else amplitude) / np.float32(CALIBRATION**2)
         write(out / "Patch" / f"{chip}.tif", parts if complex_ else amplitude)
         write(out / "Patch_Cal" / f"{chip}.tif", cal.astype(np.float32))
-        for pol, plane in zip(made.polarizations, amplitude, strict=True):
-            suffix = "" if made.version == 2 and len(made.polarizations) == 1 else f"_{pol.lower()}"
+        for pol, plane in zip(product.polarizations, amplitude, strict=True):
+            suffix = "" if product.version == 2 and len(product.polarizations) == 1 else f"_{pol.lower()}"
             grey = (plane / plane.max() * 255).round().astype(np.uint8)
             write(out / "Patch_Uint8" / f"Visual_{chip}{suffix}.tif", grey[None])
-            figure = out / "Patch_RGB" / f"{chip}{suffix}{'.tif' if made.version == 1 else '.png'}"
+            figure = out / "Patch_RGB" / f"{chip}{suffix}{'.tif' if product.version == 1 else '.png'}"
             figure.parent.mkdir(parents=True, exist_ok=True)
             figure.write_bytes(FIGURE)
-    end = "<\\ShipList>" if made.version == 2 and not complex_ else "</ShipList>"  # as the published lists end
+    end = "<\\ShipList>" if product.version == 2 and not complex_ else "</ShipList>"  # as the published lists end
     text = '<?xml version="1.0" encoding="UTF-8"?>\n<ShipList>\n' + "".join(ships) + end + "\n"
-    (out / "Ship.xml").write_bytes(text.replace("\n", "\r\n" if made.version == 2 else "\n").encode())
-    facts = f'<Metadata>\n  <attrib name="PRODUCT" value="{made.product}" type="41" />\n</Metadata>\n'
-    (out / ("Metedata.xml" if made.version == 1 else f"{made.product}.xml")).write_text(facts)
-    if made.version == 1:
+    (out / "Ship.xml").write_bytes(text.replace("\n", "\r\n" if product.version == 2 else "\n").encode())
+    facts = f'<Metadata>\n  <attrib name="PRODUCT" value="{product.product}" type="41" />\n</Metadata>\n'
+    (out / ("Metedata.xml" if product.version == 1 else f"{product.product}.xml")).write_text(facts)
+    if product.version == 1:
         (out / "ReadMe.pdf").write_bytes(b"%PDF-1.5\n")
 
 
@@ -75,8 +75,8 @@ def _chip(random: np.random.Generator, side: int, length: int, bands: int) -> Im
     db[at, at] = random.uniform(0, 14, len(at))
     power = synth.from_db(db[None] + CROSS_DB * np.arange(bands)[::-1, None, None])
     noise = random.standard_normal((2, *power.shape), np.float32)
-    made: Image = (noise[0] + 1j * noise[1]) * np.sqrt(power / 2) * CALIBRATION
-    return made
+    image: Image = (noise[0] + 1j * noise[1]) * np.sqrt(power / 2) * CALIBRATION
+    return image
 
 
 def _ship(version: int, index: int, centre: tuple[int, int], side: int, what: tuple[str, int, int, int]) -> str:

@@ -16,15 +16,15 @@ Rotated = tuple[float, float, float, float, float]
 
 def ships_in(shape: tuple[int, int], number: int, random: np.random.Generator, *, top: int = 0) -> list[Rotated]:
     """Return ships apart from each other, whole in the image, below the row `top`."""
-    found: list[Rotated] = []
-    while len(found) < number:
+    ships: list[Rotated] = []
+    while len(ships) < number:
         length, degrees = random.uniform(14, 40), random.uniform(1, 90)
         x, y = random.uniform(22, shape[1] - 22), random.uniform(top + 22, shape[0] - 22)
-        if all(np.hypot(x - other[0], y - other[1]) > 44 for other in found):
-            found.append((round(x), round(y), round(length), round(length * 0.3) + 2, degrees))
+        if all(np.hypot(x - other[0], y - other[1]) > 44 for other in ships):
+            ships.append((round(x), round(y), round(length), round(length * 0.3) + 2, degrees))
         elif random.random() < 0.02:
             break
-    return found
+    return ships
 
 
 def sea(
@@ -71,7 +71,7 @@ def add(part: dict[str, Any], name: str, shape: tuple[int, int], things: list[tu
         )
 
 
-def annotated(stem: str, shape: tuple[int, int], drawn: list[boxes.Box]) -> bytes:
+def annotate(stem: str, shape: tuple[int, int], drawn: list[boxes.Box]) -> bytes:
     """Return the VOC annotation of an image with boxes alone."""
     return xml(stem, shape, [bndbox(box) for box in drawn])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.synth._sea import Rotated, annotated, hull, sea, ships_in
+from pipelines.synth._sea import Rotated, annotate, hull, sea, ships_in
 from sar_data import synth
 from sar_data.labels import boxes
 
@@ -33,7 +33,7 @@ def _write(out: Path, version: str, stem: str, shape: tuple[int, int], random: n
             "xml",
             _points(ships, shape)
             if version == "2.0"
-            else annotated(stem, shape, [boxes.bounding_box(hull(ship)) for ship in ships]),
+            else annotate(stem, shape, [boxes.bounding_box(hull(ship)) for ship in ships]),
         ),
     ):
         folder = out / f"AIR-SARShip-{version}-{part}"

@@ -40,7 +40,7 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
     mapping = []
     for index in range(count):
         name_of_patch, partner, labels = _write(out / "BigEarthNet-S1-v1.0", seed, index)
-        for name in _listed(seed, index, labels):
+        for name in _draw_lists(seed, index, labels):
             lists[name].append(partner)
         mapping.append(f"{partner},{name_of_patch}")
     (out / "lists").mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
     return key, partner, labels
 
 
-def _listed(seed: int, index: int, labels: list[int]) -> tuple[str, ...]:
+def _draw_lists(seed: int, index: int, labels: list[int]) -> tuple[str, ...]:
     """Return the lists that name a patch; the golden ratio keeps the shares in archives of any size."""
     share = (index * 0.6180339887498949 + seed * 0.7548776662466927) % 1
     if not corine.group_classes(labels):

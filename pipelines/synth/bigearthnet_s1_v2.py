@@ -63,8 +63,8 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         _map(out, patch_id, seed, index, at, int(tile[:2]))
     shutil.rmtree(draft)
     schema = pa.schema([(name, KINDS.get(name, pa.string())) for name in rows[0]])
-    for name, wanted in (("metadata.parquet", False), (EXTRA, True)):
-        chosen = [row for row in rows if any(row[flag] for flag in FLAGS) == wanted]
+    for name, extra in (("metadata.parquet", False), (EXTRA, True)):
+        chosen = [row for row in rows if any(row[flag] for flag in FLAGS) == extra]
         pq.write_table(pa.Table.from_pylist(chosen, schema), out / name)
 
 

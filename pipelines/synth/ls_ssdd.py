@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.synth._sea import annotated, hull, sea, ships_in
+from pipelines.synth._sea import annotate, hull, sea, ships_in
 from sar_data import synth
 from sar_data.labels import boxes
 
@@ -42,6 +42,4 @@ def _write(
     for folder in (images, annotations):
         folder.mkdir(parents=True, exist_ok=True)
     (images / f"{stem}.jpg").write_bytes(synth.jpeg(sea(shape, ships, random), channels=1 if index % 2 else 3))
-    (annotations / f"{stem}.xml").write_bytes(
-        annotated(stem, shape, [boxes.bounding_box(hull(ship)) for ship in ships])
-    )
+    (annotations / f"{stem}.xml").write_bytes(annotate(stem, shape, [boxes.bounding_box(hull(ship)) for ship in ships]))

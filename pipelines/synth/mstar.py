@@ -82,7 +82,7 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
             split = "train" if degrees == "17" else "test"
             lists[split].append(f"/{split}/{listed}/{name}_Mag.npy {LISTED.index(listed)}")
         grey = np.clip(magnitude / np.percentile(magnitude, 99.5) * 255, 0, 255).astype(np.uint8)
-        for target in _pictured(folder, degrees):
+        for target in _write_pictures(folder, degrees):
             _write(out / JPEGS / target / f"HB{number:05}.jpeg", synth.jpeg(grey, channels=1))
     for index in range(4):
         magnitude, phase = chip(synth.generator(seed, 1000 + index), 96, 144)
@@ -94,27 +94,27 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         (out / "lists" / file).write_text("\n".join(lists[split]) + "\n")
 
 
-def _pictured(folder: str, degrees: str) -> list[str]:
+def _write_pictures(folder: str, degrees: str) -> list[str]:
     """Return the folders of the JPEG tree in which a chip lies: none, one or several."""
     *_, above, last = folder.split("/")
     of = f"{above}/{last}" if last.startswith("SN_") else last
     if last in ("A04", "A32", "A64"):
         of = f"T72/{last}"
-    found = []
+    paths = []
     if degrees in ("17", "15") and last != "SLICY" and not of.startswith("T72/A"):
-        found.append(f"SOC/{'TRAIN' if degrees == '17' else 'TEST'}/{of}")
+        paths.append(f"SOC/{'TRAIN' if degrees == '17' else 'TEST'}/{of}")
     if of in ("2S1", "BRDM_2", "ZSU_23_4", "T72/A64") and degrees in ("17", "30"):
-        found.append(f"EOC-Depression/TRAIN/{of}" if degrees == "17" else f"EOC-Depression/TEST_30/{of}/30_DEG")
+        paths.append(f"EOC-Depression/TRAIN/{of}" if degrees == "17" else f"EOC-Depression/TEST_30/{of}/30_DEG")
     version = "EOC-Configuration-Version"
     if of in ("BMP2/SN_9563", "BRDM_2", "BTR70/SN_C71", "T72/SN_132") and degrees == "17":
-        found.append(f"{version}/TRAIN/{of}")
+        paths.append(f"{version}/TRAIN/{of}")
     if degrees == "15" and of in ("T72/SN_S7", "T72/A32", "T72/A64"):
-        found.append(f"{version}/TEST_Configuration/{of}")
+        paths.append(f"{version}/TEST_Configuration/{of}")
     if degrees == "15" and of in ("BMP2/SN_9566", "BMP2/SN_C21", "T72/SN_812", "T72/A04"):
-        found.append(f"{version}/TEST_Version/{of}")
+        paths.append(f"{version}/TEST_Version/{of}")
     if degrees == "30" and of in ("BRDM_2", "T72/A64"):
-        found.append(f"EOC-Scene/{'TRAIN' if of == 'BRDM_2' else 'TEST'}/{of}/30_DEG")
-    return found
+        paths.append(f"EOC-Scene/{'TRAIN' if of == 'BRDM_2' else 'TEST'}/{of}/30_DEG")
+    return paths
 
 
 def _write(path: Path, data: bytes) -> None:

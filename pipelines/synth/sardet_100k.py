@@ -25,13 +25,13 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         chosen = [i for i in range(count) if i % 5 == at or (at == 0 and i % 5 > 2)]
         for number, index in enumerate(chosen):
             random, shape = synth.generator(seed, index), SIZES[index % len(SIZES)]
-            found = ships_in(shape, int(random.integers(1, 4)), random)
+            ships = ships_in(shape, int(random.integers(1, 4)), random)
             if index % 4 == 0:
-                found.append((shape[1] - 2, 40, 24, 8, 3.0))
+                ships.append((shape[1] - 2, 40, 24, 8, 3.0))
             name = f"{number:07d}.{'png' if index % 2 else 'jpg'}"  # unique in a split alone
-            pixels = sea(shape, found, random)
+            pixels = sea(shape, ships, random)
             (top / "JPEGImages" / split / name).write_bytes((synth.png if index % 2 else synth.jpeg)(pixels))
-            add(part, name, shape, [((index + i) % len(CLASSES), _ring(one)) for i, one in enumerate(found)])
+            add(part, name, shape, [((index + i) % len(CLASSES), _ring(ship)) for i, ship in enumerate(ships)])
         (top / "Annotations" / f"{split}.json").write_text(json.dumps(part))
 
 

@@ -71,15 +71,15 @@ def _collection(rings: list[list[list[int]]], transform: synth.Transform) -> dic
     """Return the buildings in map coordinates, the first one with a yard, the last one in two parts."""
     a, _, west, _, e, north = transform
 
-    def placed(points: list[list[int]]) -> list[list[float]]:
+    def place(points: list[list[int]]) -> list[list[float]]:
         return [[west + a * x, north + e * y, 0.0] for x, y in [*points, points[0]]]
 
     features = []
     for i, ring in enumerate(rings):
         (x, y), (right, bottom) = ring[0], ring[2]
         yard = [[x + 8, y + 8], [x + 16, y + 8], [x + 16, y + 16], [x + 8, y + 16]]
-        polygon = [placed(ring), placed(yard)] if i == 0 else [placed(ring)]
-        annex = [placed([[right + 2, bottom - 9], [right + 9, bottom - 9], [right + 9, bottom - 2]])]
+        polygon = [place(ring), place(yard)] if i == 0 else [place(ring)]
+        annex = [place([[right + 2, bottom - 9], [right + 9, bottom - 9], [right + 9, bottom - 2]])]
         several = i == len(rings) - 1
         geometry = {
             "type": "MultiPolygon" if several else "Polygon",

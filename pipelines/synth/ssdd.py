@@ -22,7 +22,7 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         split = "test" if stem[-1] in "19" else "train"
         stems[split].append(stem)
         where = ("", f"_{split}", f"_{split}_{'inshore' if inshore else 'offshore'}")
-        for root, body in ((BOXES, _box), (ROTATED, _rotated), (POLYGONS, _segment)):
+        for root, body in ((BOXES, _box), (ROTATED, _rotate), (POLYGONS, _segment)):
             top = out / "Official-SSDD-OPEN" / root
             order = ships[::-1] if root == POLYGONS else ships  # nothing says that the files agree in order
             text = xml(stem, shape, [body(ship) for ship in order])
@@ -40,7 +40,7 @@ def _box(ship: Rotated) -> str:
     return bndbox(boxes.bounding_box(hull(ship)))
 
 
-def _rotated(ship: Rotated) -> str:
+def _rotate(ship: Rotated) -> str:
     names = ("cx", "cy", "w", "h", "theta")
     body = "".join(f"<rotated_bbox_{name}>{v}</rotated_bbox_{name}>" for name, v in zip(names, ship, strict=True))
     ends = "".join(

@@ -51,8 +51,8 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
         for name, plane in (("VV_dB", image[:1]), ("VH_dB", image[1:])):
             data = synth.geotiff(plane, epsg=32633, transform=transform, rows_per_strip=50)
             (out / scene / f"{name}.tif").write_bytes(data)
-    for split, found in rows.items():
+    for split, lines in rows.items():
         with open(out / f"{split}.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            writer.writerows(found)
+            writer.writerows(lines)
