@@ -83,8 +83,8 @@ def discover(tree: Tree, form: str) -> Layout:
     for (name, a), (other, b) in combinations(sorted(places.items()), 2):
         if 2 * len(a & b) > min(len(a), len(b)):
             raise SourceError(
-                f"expected {name or 'the rest'} and {other} to be packages of different places, found {len(a & b)} names "
-                "in both: these may be two formats; keep the one you mean, or name its folder as `source=…`"
+                f"expected {name or 'the rest'} and {other} to be packages of different places, found {len(a & b)} "
+                "names in both: these may be two formats; keep the one you mean, or name its folder as `source=…`"
             )
     first = tuple(posixpath.join(folder, min(names)) for folder, names in sorted(cities.items()))
     return Layout(top, tuple(sorted(filter(None, places))), first)
