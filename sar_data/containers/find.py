@@ -7,7 +7,7 @@ from functools import lru_cache
 from sar_data.containers.entry import Container
 from sar_data.containers.lmdb_values import is_lmdb, places
 from sar_data.containers.pickle_lmdb import MAGIC, is_hidden, pickle_lmdb
-from sar_data.containers.safetensors_lmdb import LENGTH, SafetensorsLmdb
+from sar_data.containers.safetensors_lmdb import LENGTH, LONGEST, SafetensorsLmdb
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import walk
 from sar_data.naming import few
@@ -46,10 +46,11 @@ def _lmdb(tree: Tree, files: list[str]) -> Container:
 
 
 def _kind(head: bytes, where: str) -> str:
+    # First safetensors: the length of their header may begin with the byte that a pickle begins with.
+    if head[LENGTH : LENGTH + 1] == b"{" and int.from_bytes(head[:LENGTH], "little") <= LONGEST:
+        return "safetensors"
     if head.startswith(MAGIC):
         return "pickles"
-    if head[LENGTH : LENGTH + 1] == b"{":
-        return "safetensors"
     raise BadRecord(
         where,
         f"expected a pickled tuple or safetensors, found a value that begins with {head!r}: save the samples as .npy, "

@@ -137,5 +137,6 @@ def pickle_lmdb(tree: Tree, files: Sequence[str]) -> PickleLmdb:
     if (layout := PICKLES.get(len(values))) is None:
         known = "; ".join(f"({', '.join(one.parts)})" for one in PICKLES.values())
         raise BadRecord(where, f"expected a tuple of one of the parts {known}, found {len(values)} parts")
-    hidden = {place.key.decode() for path in files for place in places(tree, path) if is_hidden(place.key)}
-    return PickleLmdb(files=tuple(files), layout=layout, hidden=tuple(sorted(hidden)))
+    hidden = {place.key for path in files for place in places(tree, path) if is_hidden(place.key)}
+    shown = tuple(key.decode("utf-8", "backslashreplace") for key in sorted(hidden))
+    return PickleLmdb(files=tuple(files), layout=layout, hidden=shown)

@@ -134,6 +134,9 @@ class _Machine:
         values = tuple(value for value in parts if not isinstance(value, _Mark))
         if len(values) < len(parts):
             raise self._broken("the parts of a tuple, found too few")
+        # A tuple that is noted and stands twice in the next one has more parts than any memory, in a hundred bytes.
+        if any(type(part) is tuple for value in values if type(value) is tuple for part in value):
+            raise self._broken("tuples of plain values in a tuple, found tuples inside of these")
         del self._stack[first:]
         self._push(values)
 

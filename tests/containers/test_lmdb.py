@@ -251,6 +251,28 @@ def test_thirty_payloads_fire_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert fired
 
 
+def test_a_pickle_of_tuples_in_tuples_has_an_end() -> None:
+    doubled = b"\x80\x04K\x01\x94" + b"".join(b"h" + bytes([i]) + b"\x86\x94" for i in range(60)) + b"."
+    with pytest.raises(BadRecord, match="expected tuples of plain values in a tuple"):
+        parse(lambda at, size: doubled[at : at + size], len(doubled), "a value")
+
+
+def test_safetensors_whose_length_begins_as_a_pickle_are_read(tmp_path: Path) -> None:
+    value = save({"VV": np.zeros((2, 2, 3, 3), "<f4"), "VH": np.zeros((2, 2, 3, 3), "<f4")})
+    assert value.startswith(b"\x80")
+    environment(tmp_path / "train", [(b"0", value)])
+    found = find_container(Folder.at(tmp_path))
+    assert found is not None
+    assert found.kind == "lmdb-safetensors"
+
+
+def test_a_key_of_the_file_itself_may_be_any_bytes(one: Written, tmp_path: Path) -> None:
+    environment(tmp_path / "train", [(b"0", pickled(one, SECO, b"\1")), (b"__\xff__", b"40")])
+    found = find_container(Folder.at(tmp_path))
+    assert found is not None
+    assert r"__\xff__" in found.sentence()
+
+
 def test_every_instruction_of_pickles_is_read_or_refused_in_words() -> None:
     for code in pickletools.opcodes:
         data = b"\x80\x04" + code.code.encode("latin-1") + bytes(16) + b"."
