@@ -48,6 +48,8 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mobilenetv3-small-sarhub": ("mobilenetv3_small_100", {}),
 }
 """Network that published weights need and timm does not have → the network of timm that it is made of, options."""
+OWN = ("vitaev2-s",)
+"""Networks that are made here from the ground up."""
 
 
 def local(spec: str) -> Path | None:
@@ -71,11 +73,11 @@ def check_model(name: str) -> None:
     the network is made.
     """
     spec = find_spec("timm")
-    if name in MODELS or name in VARIANTS or "timm" in sys.modules or spec is None or spec.origin is None:
+    if name in (*MODELS, *VARIANTS, *OWN) or "timm" in sys.modules or spec is None or spec.origin is None:
         return
     plain = re.escape(name.partition(".")[0])
     written = re.compile(rf"^def {plain}\(|'{plain}':", re.MULTILINE)
     files = {path.stem: path.read_text(encoding="utf-8") for path in Path(spec.origin).parent.glob("models/*.py")}
     if not any(map(written.search, files.values())):
         vits = re.findall(r"^def (vit_\w+)\(", files["vision_transformer"], re.MULTILINE)
-        raise unknown("model", name, [*MODELS, *VARIANTS, *vits])
+        raise unknown("model", name, [*MODELS, *VARIANTS, *OWN, *vits])

@@ -15,7 +15,8 @@ from sar_data.errors import UsageError, unknown
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.rvsa import rotate_windows
 from sar_data.train.models.variants import squeeze_first, stride_first
-from sar_data.train.networks import MODELS, VARIANTS
+from sar_data.train.models.vitae import ViTAEv2
+from sar_data.train.networks import MODELS, OWN, VARIANTS
 
 CHANGES: Mapping[str, Callable[[Any], None]] = {
     "se-resnet50-sarhub": stride_first,
@@ -33,22 +34,10 @@ def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: 
     `drop_path` is the last block's rate, as timm counts it. Raises UsageError for an unknown name, a network that this
     house cannot use, an image that patches do not tile, and a drop path where the network has none.
     """
-    timm_name, given = VARIANTS.get(name, (MODELS.get(name, name), {}))
-    if not timm.is_model(timm_name):
-        raise unknown("model", name, [*MODELS, *VARIANTS, *timm.list_models(module="vision_transformer")])
     if not channels:
         raise UsageError(f"{name}: expected at least one channel, found none")
-    options = {**given, **({"drop_path_rate": drop_path} if drop_path else {})}
-    config = timm.get_pretrained_cfg(timm_name)
-    if config is not None and config.fixed_input_size:
-        options["img_size"] = image_size
-    try:
-        net = timm.create_model(timm_name, in_chans=len(channels), num_classes=0, **options)
-    except TypeError as error:
-        raise UsageError(f"{name}: expected a network that takes {', '.join(options)}, found {error}") from None
-    if name in CHANGES:
-        CHANGES[name](net)
-    encoder = Backbone(net, name, channels, image_size)
+    made = ViTAEv2(len(channels), drop_path) if name in OWN else _of_timm(name, len(channels), image_size, drop_path)
+    encoder = Backbone(made, name, channels, image_size)
     if encoder.patch and image_size % encoder.patch:
         near = max(1, round(image_size / encoder.patch)) * encoder.patch
         raise UsageError(
@@ -56,6 +45,23 @@ def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: 
             f"take {near}"
         )
     return encoder
+
+
+def _of_timm(name: str, channels: int, image_size: int, drop_path: float) -> Any:
+    timm_name, given = VARIANTS.get(name, (MODELS.get(name, name), {}))
+    if not timm.is_model(timm_name):
+        raise unknown("model", name, [*MODELS, *VARIANTS, *OWN, *timm.list_models(module="vision_transformer")])
+    options = {**given, **({"drop_path_rate": drop_path} if drop_path else {})}
+    config = timm.get_pretrained_cfg(timm_name)
+    if config is not None and config.fixed_input_size:
+        options["img_size"] = image_size
+    try:
+        net = timm.create_model(timm_name, in_chans=channels, num_classes=0, **options)
+    except TypeError as error:
+        raise UsageError(f"{name}: expected a network that takes {', '.join(options)}, found {error}") from None
+    if name in CHANGES:
+        CHANGES[name](net)
+    return net
 
 
 class Classifier(nn.Module):

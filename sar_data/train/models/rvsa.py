@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sar_data.train.models.positions import relative, table_bias
+
 WINDOW = 7
 
 
@@ -87,17 +89,16 @@ class RotatedWindows(Heads):
         query, key, value = (_windows(part, batch, rows, columns) for part in (query, *seen.chunk(2, dim=1)))
         side = (WINDOW, WINDOW)
         scores = query @ key.transpose(-2, -1) * self.size**-0.5
-        scores = scores + relative(query, side, self.rel_pos_h, self.rel_pos_w) + self._bias()
+        scores = (
+            scores
+            + relative(query, side, self.rel_pos_h, self.rel_pos_w)
+            + table_bias(self.relative_position_bias_table, WINDOW)
+        )
         found = (scores.softmax(-1) @ value).reshape(batch, rows, columns, self.heads, WINDOW, WINDOW, self.size)
         found = found.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, tall, wide, -1)
         found = found[:, top : top + height, left : left + width]
         projected: Tensor = self.proj(found.flatten(1, 2))
         return projected
-
-    def _bias(self) -> Tensor:
-        apart = _apart(WINDOW, self.relative_position_bias_table.device)
-        index = apart[:, None, :, None] * (2 * WINDOW - 1) + apart[None, :, None, :]
-        return self.relative_position_bias_table[index.flatten()].T.reshape(-1, WINDOW**2, WINDOW**2)
 
     def _places(self, maps: Tensor, rows: int, columns: int) -> Tensor:
         """Return where keys and values are taken, [B · heads, rows · 7, columns · 7, (x, y)], from -1 to 1."""
@@ -126,22 +127,6 @@ def rotate_windows(net: Any) -> None:
         kind = RotatedWindows if place % every else FullAttention
         block.attn = kind(block.attn, net.patch_embed.grid_size)
     net.norm = nn.Identity()
-
-
-def relative(query: Tensor, sides: tuple[int, int], down: Tensor, along: Tensor) -> Tensor:
-    """Return scores [..., h·w, h·w] of relative rows and columns for queries [..., h·w, size] on a map of `sides`."""
-    height, width = sides
-    query = query.reshape(*query.shape[:-2], *sides, query.shape[-1])
-    rows = torch.einsum("...yxc,ykc->...yxk", query, down[_apart(height, down.device)])
-    columns = torch.einsum("...yxc,xkc->...yxk", query, along[_apart(width, along.device)])
-    scores: Tensor = rows[..., :, None] + columns[..., None, :]
-    return scores.flatten(-2).flatten(-3, -2)
-
-
-def _apart(side: int, device: torch.device) -> Tensor:
-    """Return how far each place of a side is from each other, from 0 to twice the side."""
-    place = torch.arange(side, device=device)
-    return place[:, None] - place[None, :] + side - 1
 
 
 def _spread(places: Tensor, side: int) -> Tensor:

@@ -22,7 +22,7 @@ from sar_data.system.checksum import sha256
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.finite import not_finite
 from sar_data.train.weights import stem as stems
-from sar_data.train.weights.fit import Fit, fit, stem_of
+from sar_data.train.weights.fit import Fit, fit, stems_of
 from sar_data.train.weights.known import UNKNOWN, Known, is_non_commercial
 from sar_data.train.weights.layout import layout_of
 from sar_data.train.weights.reading import Contents, read
@@ -135,7 +135,7 @@ def _taken(encoder: Backbone, contents: Contents, row: Known | None, stem: str |
     tensors = layout.renamed(contents.tensors, encoder.net)
     if not settled and "fc_norm.weight" in tensors and "norm.weight" not in tensors:
         encoder.settle("mean")  # there is no norm for any other pooling
-    first = tensors.get(stem_of(encoder))
+    first = tensors.get(stems_of(encoder)[0])
     count = first.shape[1] if first is not None and first.ndim == 4 else 0
     told = contents.channels or (row.channels if row else None)
     seen = stems.seen_channels(stem, told, count, encoder.channels) if count else ()

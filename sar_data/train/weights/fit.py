@@ -26,7 +26,7 @@ from sar_data.train.models.encoder import FINAL, Backbone
 
 # What lies beside an encoder: decoders and heads, what is computed anyhow, and of RVSA what a plain ViT does not have.
 BESIDE = re.compile(
-    r"(decoder|mask_token|hog|heads?[._]|fc\.|classifier\.|fpn|fcn|pos_emb_projection|intermediates\.|upsample|queue)"
+    r"(decoder|mask_token|hog|heads?[._]|fc\.|classifier\.|norm[0-3]\.|fpn|fcn|pos_emb_projection|intermediates\.|upsample|queue)"
     r"|.*(relative_position_index|relative_coords_table|attn_mask|attn\.k_bias)$"
     r"|blocks\.\d+\.attn\.(sampling_\w+|(full_attn_)?rel_pos_[hw]|relative_position_bias_table)"
 )
@@ -46,14 +46,13 @@ class Fit:
 def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], Tensor], *, computed: bool) -> Fit:
     """Load tensors named as timm names them; raise UsageError with all names that are missing, left over or misshapen.
 
-    `stem` makes the first layer's weight for the encoder's bands; `computed`: position embeddings are, as Scale-MAE's.
+    `stem` makes a first layer's weight for the encoder's bands; `computed`: position embeddings are, as Scale-MAE's.
     """
     target: dict[str, Tensor] = encoder.net.state_dict()
     done = Fit([], [], {})
     done.dropped += [name for name in tensors if name not in target and (BESIDE.match(name) or name.startswith(FINAL))]
     own = {name: value for name, value in tensors.items() if name not in done.dropped}
-    first = stem_of(encoder)
-    if first in own:
+    for first in own.keys() & stems_of(encoder):
         own[first] = stem(own[first])
     if "pos_embed" in target and (computed or COMPUTED in tensors):
         own["pos_embed"] = _computed(target["pos_embed"], encoder.net)
@@ -69,10 +68,10 @@ def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], 
     return done
 
 
-def stem_of(encoder: Backbone) -> str:
-    """Return the name of the first layer's weight."""
+def stems_of(encoder: Backbone) -> list[str]:
+    """Return the names of the weights that see the bands: of the first layer, or of several side by side."""
     first = encoder.net.pretrained_cfg["first_conv"]
-    return f"{first if isinstance(first, str) else first[0]}.weight"
+    return [f"{name}.weight" for name in ([first] if isinstance(first, str) else first)]
 
 
 def _shaped(name: str, value: Tensor, like: Tensor, net: Any, done: Fit) -> Tensor:

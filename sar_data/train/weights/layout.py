@@ -10,7 +10,8 @@ A layout is found out from the names alone, by one that no other layout has:
   Where a map is smaller than a window, timm shrinks the window and torchvision pads the map: the function is the same
   for images from 32 windows a side (256 pixels for Satlas).
 - mobilenet-sarhub and senet-sarhub: SAR-HUB's own networks (github.com/XAI4SAR/SAR-HUB at 01f4ddc, models/network.py).
-  They compute another function than timm's, so a model of VARIANTS goes with them.
+  They compute another function than timm's, so a model of our own goes with them.
+- vitaev2 (RSP): names of its own network (sar_data/train/models/vitae.py).
 - timm: whatever else timm makes.
 """
 
@@ -37,7 +38,7 @@ class Layout:
     name: str
     marker: str
     renamed: Callable[[Tensors, Any], dict[str, Tensor]]
-    model: str | None = None  # the model of VARIANTS that it goes with
+    model: str | None = None  # the model of our own that it goes with
 
 
 def layout_of(tensors: Tensors, encoder: Backbone) -> Layout:
@@ -170,6 +171,7 @@ def _by_module(tensors: Tensors, named: Mapping[str, str]) -> dict[str, Tensor]:
 
 LAYOUTS = (
     Layout("vit", "blocks.0.attn.qkv.weight", _kept),
+    Layout("vitaev2", "layers.0.RC.PCM.0.weight", _kept, "vitaev2-s"),
     Layout("swin-microsoft", "layers.0.downsample.reduction.weight", _swin_microsoft),
     Layout("swin-torchvision", "features.1.0.attn.qkv.weight", _swin_torchvision),
     Layout("mobilenet-torchvision", "features.1.block.0.0.weight", _mobilenet_torchvision),

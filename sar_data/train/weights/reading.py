@@ -21,7 +21,7 @@ from sar_data.naming import few
 from sar_data.train.unpickle import unpickled
 
 # Where weights lie in a file that holds more than them; a teacher is what self-distillation publishes.
-PARTS = ("model", "state_dict", "teacher", "student", "module", "encoder")
+PARTS = ("model", "state_dict_ema", "state_dict", "teacher", "student", "module", "encoder")
 MOST_WRAPPED = 16  # wrappers around an encoder, one in the other
 PREFIXES = ("module.", "backbone.", "encoder.", "model.", "net.", "encoder_q.", "base_encoder.")
 
