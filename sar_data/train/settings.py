@@ -209,9 +209,13 @@ class Segment(Tuned):
     needs = "segment takes masks"
     maker = "sar_data.train.segment:Segmentation"
 
-    loss: str | None = pydantic.Field(None, description="ce, focal, dice, or a sum such as ce+0.5dice; by default ce.")
+    loss: str | None = pydantic.Field(
+        None, description="ce, focal, dice, dice-image, or a sum such as ce+0.5dice; by default ce."
+    )
     head: str = pydantic.Field(
-        "upernet", description="Decoder: upernet (as mmseg has it), upernet-diary, upernet-smp, unet, fpn or deeplabv3."
+        "upernet",
+        description="Decoder: upernet, deeplabv3-mmseg (both as mmseg has them), upernet-diary, upernet-smp, unet, "
+        "fpn or deeplabv3.",
     )
     channels: int = pydantic.Field(256, ge=16, le=MOST_CHANNELS, description="Channels of the decoder.")
     auxiliary: float = pydantic.Field(0.0, ge=0, description="Weight of the auxiliary head's loss; 0: no such head.")

@@ -13,6 +13,7 @@ FITTING = {
     "mini-cbl": ("multiclass",),
     "mini-cbl-focal": ("multiclass",),
     "dice": MASKED,
+    "dice-image": MASKED,
     "soft-margin": ("multilabel",),
     "bce": ("multilabel",),
 }

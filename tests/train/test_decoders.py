@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from sar_data.errors import UsageError
 from sar_data.train.models import backbone
+from sar_data.train.segment.aspp import ASPP
 from sar_data.train.segment.decoders import DECODERS, Segmenter, segmenter
 from sar_data.train.segment.dilation import dilate
 
@@ -37,7 +40,7 @@ def made(name: str, side: int, head: str, **options: bool) -> Segmenter:
 def test_a_head_trains_every_parameter_of_an_encoder_or_says_which_head_does(
     name: str, side: int, dilates: bool, head: str
 ) -> None:
-    if head == "deeplabv3" and not dilates:
+    if head.startswith("deeplabv3") and not dilates:
         with pytest.raises(UsageError, match=rf"(?s)expected an encoder that can be dilated.*{name}.*upernet` or fpn"):
             made(name, side, head)
         return
@@ -60,6 +63,32 @@ def test_the_auxiliary_head_answers_in_training_only() -> None:
     assert model.auxiliary is not None
     size = sum(parameter.numel() for parameter in model.auxiliary.parameters())
     assert size == 256 * 256 * 9 + 2 * 256 + 256 * 5 + 5
+
+
+def test_deeplabv3_of_mmseg_is_what_its_paper_adds_up() -> None:
+    torch.manual_seed(0)
+    decoder = ASPP((4, 6), 5).eval()
+    image = torch.randn(2, 6, 40, 50)
+
+    def convolved(maps: torch.Tensor, step: Any, rate: int) -> torch.Tensor:
+        kernel, norm = step[0].weight, step[1]
+        seen = nn.functional.conv2d(maps, kernel, padding=rate * (kernel.shape[-1] // 2), dilation=rate)
+        return ((seen - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + 1e-5).sqrt()).relu()
+
+    mean = convolved(image.mean((2, 3), keepdim=True), decoder.mean[1], 1).expand(-1, -1, 40, 50)
+    parts = [convolved(image, step, rate) for step, rate in zip(decoder.branches, (1, 12, 24, 36), strict=True)]
+    expected = convolved(torch.cat([mean, *parts], dim=1), decoder.out[0], 1)
+    torch.testing.assert_close(decoder([image[:, :4], image]), expected)
+
+
+def test_sarhub_s_decoder_has_mmseg_s_sizes() -> None:
+    with torch.device("meta"):
+        encoder = backbone("resnet50", ("VV",), image_size=512)
+        model = segmenter(encoder, 2, head="deeplabv3-mmseg", channels=1024, auxiliary=True)
+    narrow, wide = 2048 * 1024 + 2 * 1024, 9 * 2048 * 1024 + 2 * 1024
+    assert sum(p.numel() for p in model.decoder.parameters()) == 2 * narrow + 3 * wide + 9 * 5 * 1024**2 + 2 * 1024
+    assert model.auxiliary is not None
+    assert sum(p.numel() for p in model.auxiliary.parameters()) == 9 * 1024 * 512 + 2 * 512 + 512 * 2 + 2
 
 
 def test_images_need_not_be_square_for_convolutions() -> None:
@@ -87,7 +116,7 @@ def test_a_dilated_encoder_answers_the_same_where_it_answered_before(name: str) 
 
 
 def test_an_unknown_head_is_an_error_that_lists_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"unknown head 'upernet-mmseg'.*deeplabv3, fpn, upernet, upernet-diary"):
+    with pytest.raises(UsageError, match=r"unknown head 'upernet-mmseg'.*'deeplabv3-mmseg'"):
         made("resnet18", 64, "upernet-mmseg")
 
 

@@ -34,6 +34,7 @@ CASES = [
     ("ce", "segmentation"),
     ("focal", "segmentation"),
     ("dice", "segmentation"),
+    ("dice-image", "segmentation"),
     ("dice+0.4ce", "segmentation"),
 ]
 
@@ -116,6 +117,15 @@ def test_known_sums_are_those_that_no_logit_moves(name: str, kind: str) -> None:
     assert known.dtype == moved.dtype == torch.float64
 
 
+def image_dice(shares: Tensor, true: Tensor) -> Tensor:
+    """Compute mmseg's Dice of one image, shares [classes, H, W], without the pixels that are ignored."""
+    kept, lost = true != 255, []
+    for label, share in enumerate(shares):
+        share, mask = share[kept], (true[kept] == label).float()
+        lost.append(1 - (2 * (share * mask).sum() + 1) / ((share**2).sum() + mask.sum() + 1))
+    return torch.stack(lost).mean()
+
+
 def expected_value(name: str, kind: str, logits: Tensor, target: Tensor) -> Tensor:
     """Return the value by torch's, torchvision's and smp's own functions, or in the words of the definition."""
     if name == "ce":
@@ -130,6 +140,10 @@ def expected_value(name: str, kind: str, logits: Tensor, target: Tensor) -> Tens
     if name == "dice":
         dice: Tensor = smp.losses.DiceLoss("multiclass", ignore_index=255)(logits, target)
         return dice * CLASSES / 4  # it divides by the absent class, too
+    if name == "dice-image":
+        return torch.stack(
+            [image_dice(shares, true) for shares, true in zip(logits.softmax(1), target, strict=True)]
+        ).mean()
     if name == "dice+0.4ce":
         return expected_value("dice", kind, logits, target) + 0.4 * expected_value("ce", kind, logits, target)
     shares = target
@@ -172,7 +186,7 @@ def test_dice_of_a_perfect_map_is_nothing_and_of_a_wrong_one_everything() -> Non
     assert how.value(how.sums(right.roll(1, 1), target)) == 1
 
 
-@pytest.mark.parametrize("name", ["ce", "focal", "dice", "dice+0.4ce"])
+@pytest.mark.parametrize("name", ["ce", "focal", "dice", "dice-image", "dice+0.4ce"])
 def test_a_batch_without_anything_to_learn_has_no_loss_and_no_gradient(name: str) -> None:
     how = loss(name, CLASSES, "segmentation")
     logits = torch.randn(2, CLASSES, 3, 3, requires_grad=True)

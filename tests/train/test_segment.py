@@ -303,7 +303,7 @@ def test_presets_name_settings_that_exist_and_a_head_that_fits_their_model(name:
     assert set(found.settings) <= set(Segment.model_fields)
     with torch.device("meta"):
         encoder = backbone(settings.model, ("VV", "VH"), image_size=64)
-    assert encoder.kind == ("cnn" if settings.head == "deeplabv3" else "vit")
+    assert encoder.kind == ("cnn" if settings.head == "deeplabv3-mmseg" else "vit")
 
 
 @pytest.mark.parametrize("name", ["dfc2020-upernet", "copernicus-bench-dfc2020-s1"])

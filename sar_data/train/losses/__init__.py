@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sar_data.spec import MASKED
-from sar_data.train.losses.dice import Dice
+from sar_data.train.losses.dice import Dice, ImageDice
 from sar_data.train.losses.sigmoid import BinaryCrossEntropy
 from sar_data.train.losses.softmax import ClassBalanced, CrossEntropy
 from sar_data.train.terms import terms
@@ -75,6 +75,7 @@ LOSSES: dict[tuple[str, str], Callable[[int], Loss]] = {
     ("mini-cbl", "multiclass"): ClassBalanced,
     ("mini-cbl-focal", "multiclass"): lambda classes: ClassBalanced(classes, FOCUS),
     **{("dice", kind): Dice for kind in MASKED},
+    **{("dice-image", kind): ImageDice for kind in MASKED},
     ("soft-margin", "multilabel"): lambda classes: BinaryCrossEntropy(),
     ("bce", "multilabel"): lambda classes: BinaryCrossEntropy(),
 }

@@ -1,4 +1,4 @@
-"""Dice: how little predicted and true areas overlap, class by class over the whole batch."""
+"""Dice: how little predicted and true areas overlap, class by class, over the whole batch or in each image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ class Dice:
 
     I, P and T are sums over all pixels that are not ignored: of the probability where it is true, of all probability,
     of the truth. It is segmentation_models_pytorch's DiceLoss ("multiclass", smooth 0) where every class is present;
-    that one divides by absent classes, too. mmseg's form, per image and with squares, is another. Logits
-    [B, classes, H, W], targets int64 [B, H, W].
+    that one divides by absent classes, too. Logits [B, classes, H, W], targets int64 [B, H, W].
     """
 
     classes: int
@@ -30,13 +29,13 @@ class Dice:
 
     def sums(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return float64 [3 · classes]: I, P and T of every class."""
-        true = self._true(target)
+        true = _true(target, self.classes)
         share = logits.float().softmax(1) * (target != IGNORE).unsqueeze(1)
         return torch.cat([_over(share * true), _over(share), _over(true)])
 
     def known(self, target: Tensor) -> Tensor:
         """Return float64 [3 · classes]: zeros, zeros and T."""
-        return F.pad(_over(self._true(target)), (2 * self.classes, 0))
+        return F.pad(_over(_true(target, self.classes)), (2 * self.classes, 0))
 
     def value(self, sums: Tensor) -> Tensor:
         """Return the mean over the classes that are present."""
@@ -46,10 +45,43 @@ class Dice:
         mean: Tensor = (lost * present).sum() / present.sum().clamp_min(1)
         return mean
 
-    def _true(self, target: Tensor) -> Tensor:
-        classes = torch.arange(self.classes, device=target.device).view(-1, *[1] * (target.ndim - 1))
-        true: Tensor = target.unsqueeze(1) == classes
-        return true
+
+@dataclass(frozen=True, slots=True)
+class ImageDice:
+    """MMSegmentation's Dice: the mean over images and classes of 1 - (2 I + 1) / (P + T + 1).
+
+    I, P and T are sums over an image's pixels that are not ignored: of the probability where it is true, of its square,
+    of the truth (mmseg/models/losses/dice_loss.py, where ignored pixels stay in P and T). A class that an image does
+    not have counts, too. Logits [B, classes, H, W], targets int64 [B, H, W].
+    """
+
+    classes: int
+    linear: bool = True
+    length: int = 2
+
+    def sums(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return float64 [2]: the sum over images of the mean over classes, and how many images there are."""
+        true = _true(target, self.classes)
+        share = logits.float().softmax(1) * (target != IGNORE).unsqueeze(1)
+        pixels = tuple(range(2, share.ndim))
+        both, areas = (share * true).sum(pixels), (share.square() + true).sum(pixels)
+        lost = (1 - (2 * both + 1) / (areas + 1)).mean(1)
+        return torch.stack([lost.sum(dtype=torch.float64), self.known(target)[1]])
+
+    def known(self, target: Tensor) -> Tensor:
+        """Return float64 [2]: 0, and how many images there are."""
+        return torch.tensor([0.0, len(target)], dtype=torch.float64, device=target.device)
+
+    def value(self, sums: Tensor) -> Tensor:
+        """Return the mean."""
+        return sums[0] / sums[1].clamp_min(1)
+
+
+def _true(target: Tensor, count: int) -> Tensor:
+    """Return bool [B, classes, ...]: where a pixel is of a class."""
+    classes = torch.arange(count, device=target.device).view(-1, *[1] * (target.ndim - 1))
+    true: Tensor = target.unsqueeze(1) == classes
+    return true
 
 
 def _over(values: Tensor) -> Tensor:

@@ -26,12 +26,12 @@ from sar_data.train.pictures import confusion, masks, reliability
 from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.pictures.sheets import Segments, segments, spread
 from sar_data.train.predictions import changing, confusions, loss_sums, lost, pixels
-from sar_data.train.segment.decoders import segmenter
+from sar_data.train.segment.decoders import DILATED, segmenter
 from sar_data.train.segment.fusion import Fusion
 from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Change, Segment
 
-POOLED = ("upernet", "upernet-diary", "upernet-smp", "deeplabv3")  # they see the whole image as one pixel
+POOLED = ("upernet", "upernet-diary", "upernet-smp", *DILATED)  # they see the whole image as one pixel
 FOLDER, SHOWN = "masks", 12
 
 

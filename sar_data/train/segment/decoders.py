@@ -6,6 +6,7 @@
     unet           a U-Net's, up to the size of the image (sar_data/train/segment/unet.py)
     fpn            its FPN (Kirillov et al. 2019): GroupNorm, half as many channels at the end
     deeplabv3      its DeepLabv3 (Chen et al. 2017): rates 12, 24, 36 on an encoder dilated to stride 8
+    deeplabv3-mmseg  DeepLabv3 as mmseg has it (sar_data/train/segment/aspp.py), with an auxiliary head of 512 channels
 
 Of the library only the decoders are taken. Its encoders would be second copies of timm's under other names: weights,
 layer decay and freezing would have to be written twice.
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from sar_data.errors import UsageError, unknown
 from sar_data.train.models.encoder import LEVELS, Backbone
+from sar_data.train.segment.aspp import ASPP, RATES
 from sar_data.train.segment.dilation import dilate
 from sar_data.train.segment.fusion import Fusion
 from sar_data.train.segment.pyramid import Feature2Pyramid
@@ -27,8 +29,10 @@ from sar_data.train.segment.unet import UNet
 from sar_data.train.segment.upernet import DROPOUT, convolution, diary_form, mmseg_form, resized
 
 GROUPS = 32  # of channels, which smp's FPN normalizes together
-RATES, RATE_DROPOUT = (12, 24, 36), 0.5
-AUXILIARY, AUXILIARY_LEVEL = 256, 2  # mmseg's FCNHead: its channels, and the level of stride 16 that it stands on
+RATE_DROPOUT = 0.5
+DILATED = ("deeplabv3", "deeplabv3-mmseg")
+# mmseg's FCNHead: its channels, where they are others, and the level of stride 16 that it stands on.
+AUXILIARY, AUXILIARY_OF, AUXILIARY_LEVEL = 256, {"deeplabv3-mmseg": 512}, 2
 
 
 class Library(nn.Module):
@@ -73,6 +77,7 @@ DECODERS: dict[str, Callable[[Sequence[int], int], Any]] = {
     "unet": UNet,
     "fpn": _fpn,
     "deeplabv3": _deeplab,
+    "deeplabv3-mmseg": ASPP,
 }
 
 
@@ -80,9 +85,10 @@ class Segmenter(nn.Module):
     """Give logits [B, classes, H, W] of images [B, C, H, W]; in training those of the auxiliary head, too.
 
     Of several dates C has the bands of each date, one date after the other; a `fusion` makes one image of their levels.
+    `auxiliary` is the width of that head, 0 for none.
     """
 
-    def __init__(self, encoder: Backbone, decoder: Any, classes: int, *, auxiliary: bool, fusion: Fusion) -> None:
+    def __init__(self, encoder: Backbone, decoder: Any, classes: int, *, auxiliary: int, fusion: Fusion) -> None:
         super().__init__()
         self.encoder, self.fusion = encoder, fusion
         self.neck = Feature2Pyramid(fusion.factor * encoder.width) if encoder.kind == "vit" else None
@@ -92,7 +98,7 @@ class Segmenter(nn.Module):
         if auxiliary:
             inputs = fusion.factor * encoder.level_channels[AUXILIARY_LEVEL]
             self.auxiliary = nn.Sequential(
-                convolution(inputs, AUXILIARY, 3), nn.Dropout2d(DROPOUT), _classes(AUXILIARY, classes)
+                convolution(inputs, auxiliary, 3), nn.Dropout2d(DROPOUT), _classes(auxiliary, classes)
             )
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -120,11 +126,12 @@ def segmenter(
     if head == "fpn":
         _doubling(encoder)
     encoder.settle(LEVELS)
-    if head == "deeplabv3":
+    if head in DILATED:
         dilate(encoder)
     fusion = fusion or Fusion()
     decoder = DECODERS[head]([fusion.factor * width for width in encoder.level_channels], channels)
-    return Segmenter(encoder, decoder, classes, auxiliary=auxiliary, fusion=fusion)
+    width = AUXILIARY_OF.get(head, AUXILIARY) if auxiliary else 0
+    return Segmenter(encoder, decoder, classes, auxiliary=width, fusion=fusion)
 
 
 def _classes(width: int, classes: int) -> nn.Conv2d:

@@ -1,0 +1,36 @@
+"""DeepLabv3's decoder (Chen et al. 2017, arXiv:1706.05587) as MMSegmentation has it, and SAR-HUB trains it.
+
+From mmseg/models/decode_heads/aspp_head.py: beside each other a 1 × 1 convolution, 3 × 3 convolutions dilated by 12, 24
+and 36, and the image's mean, `channels` each, then a 3 × 3 convolution and dropout of maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sar_data.train.segment.upernet import DROPOUT, convolution, resized
+
+RATES = (12, 24, 36)
+
+
+class ASPP(nn.Module):
+    """Make one map [B, channels, H, W] of the coarsest level, `inputs` wide."""
+
+    def __init__(self, inputs: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.width = channels
+        self.branches = nn.ModuleList(convolution(inputs[-1], channels, 3 if rate else 1) for rate in (0, *RATES))
+        for branch, rate in zip(self.branches[1:], RATES, strict=True):
+            branch[0].dilation = branch[0].padding = (rate, rate)
+        self.mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), convolution(inputs[-1], channels, 1))
+        self.out = nn.Sequential(convolution((len(RATES) + 2) * channels, channels, 3), nn.Dropout2d(DROPOUT))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Return [B, channels, H, W] at the coarsest level's size."""
+        image = levels[-1]
+        seen = [resized(self.mean(image), image.shape[-2:]), *(branch(image) for branch in self.branches)]
+        found: Tensor = self.out(torch.cat(seen, dim=1))
+        return found
