@@ -54,6 +54,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train embed": ("sar-data train embed resnet18 latest --out features.parquet",),
     "train export": ("sar-data train export resnet18 --to onnx --out model",),
     "train presets": ("sar-data train presets",),
+    "train weights": ("sar-data train weights", "sar-data train weights terramind"),
     "train report": ("sar-data train report resnet18", "sar-data train report resnet18 probe --out runs.html"),
     "train compare": ("sar-data train compare resnet18 probe", "sar-data train compare resnet18 probe --latex"),
     "flow": ("sar-data flow run verify -p path=/data/builds/BUILD -p full=true --watch",),

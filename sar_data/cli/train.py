@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from sar_data.cli import weights
 from sar_data.cli.choices import BuildPlace, OneOf, RunFolder, SplitName, resolve_word
 from sar_data.cli.console import line, say
 from sar_data.cli.examples import with_examples
@@ -316,6 +317,9 @@ def presets(name: str | None) -> None:
     for preset in known:
         title = re.split(r"[.:] | \(", " ".join(preset.about.split()))[0]
         line(f"{preset.name:<{width}}{preset.job:<10}", title)
+
+
+command.add_command(weights.command)
 
 
 @command.command("compare", short_help="Compare finished runs.")

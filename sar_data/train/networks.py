@@ -36,12 +36,22 @@ MODELS = {
 CHECKPOINT = Path("checkpoints", "best.pt")  # of a run's folder
 SPECS = "PATH, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG"
 ELSEWHERE = ("hf", "torchgeo", "timm")
-_NO_CLASS_TOKEN = {"class_token": False, "global_pool": "avg", "fc_norm": False}
+_NO_CLASS_TOKEN: dict[str, Any] = {"class_token": False, "global_pool": "avg", "fc_norm": False}
+_NO_BIAS = {"qkv_bias": False, "proj_bias": False}
+_CROMA = {"num_heads": 16, "pos_embed": "none", "qkv_bias": False}
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "vit-b-gap": ("vit_base_patch16_224", _NO_CLASS_TOKEN),
     "vit-l-gap": ("vit_large_patch16_224", _NO_CLASS_TOKEN),
     "vit-b-rvsa": ("vit_base_patch16_224", _NO_CLASS_TOKEN),
     "vit-l-rvsa": ("vit_large_patch16_224", _NO_CLASS_TOKEN),
+    "terramind-t": ("vit_tiny_patch16_224", _NO_CLASS_TOKEN),
+    "terramind-s": ("vit_small_patch16_224", _NO_CLASS_TOKEN),
+    "terramind-b": ("vit_base_patch16_224", _NO_CLASS_TOKEN | _NO_BIAS),
+    "terramind-l": ("vit_large_patch16_224", _NO_CLASS_TOKEN | _NO_BIAS),
+    "croma-b": ("vit_base_patch8_224", _NO_CLASS_TOKEN | _CROMA | {"depth": 6}),
+    "croma-l": ("vit_large_patch16_224", _NO_CLASS_TOKEN | _CROMA | {"depth": 12, "patch_size": 8}),
+    "dofa-b": ("vit_base_patch16_224", {}),
+    "dofa-l": ("vit_large_patch16_224", {}),
     "swin-t-window4": ("swin_tiny_patch4_window7_224", {"window_size": 4}),
     "swin-b-window4": ("swin_base_patch4_window7_224", {"window_size": 4}),
     "se-resnet50-sarhub": ("seresnet50", {}),

@@ -112,7 +112,7 @@ OPERATIONS = [
 # Neither makes nor checks a build or a run: sources, lists of what there is, pictures.
 OTHER_COMMANDS = {
     *("datasets", "info", "fetch", "synth", "init", "scenes find", "scenes download", "builds", "show"),
-    *("cite", "train presets", "flow run", "doctor", "bench"),
+    *("cite", "train presets", "train weights", "flow run", "doctor", "bench"),
 }
 OTHER_VERBS = {"Stream", "builds", "cite", "datasets", "doctor", "fetch", "info", "open", "train.load"}
 FLOW_NAMES = {"export": "export-build", "train.report": "train-report"}  # two verbs of one name

@@ -228,6 +228,27 @@ def test_a_wrong_field_of_a_presets_build_is_answered_with_the_right_one(tmp_pat
         find(str(own))
 
 
+def test_published_weights_are_listed_with_what_their_licences_forbid(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = typed("weights", capsys=capsys)
+    rows = {row.split()[0]: row for row in out.splitlines()}
+    assert list(rows)[-1] == "copernicus-fm"  # what does not load comes last
+    assert "VV VH in dB; licence CC-BY-4.0" in rows["fgmae"]
+    assert "CC-BY-NC-4.0 (no commercial use)" in rows["sarmae"]
+    assert "(no military and extractive use); does not load" in rows["olmoearth"]
+    _, out, _ = typed("weights", "--json", capsys=capsys)
+    for row in json.loads(out):
+        assert row["licence"]
+        assert row["source"]
+        assert row["why"] if not row["loads"] else row["models"] and row["bands"] and row["unit"]
+        for model in row["models"]:
+            check_model(model)
+        assert set(row["normalize"]) <= {*presets(), "satlas-uint8"}
+    _, out, _ = typed("weights", "mtp", capsys=capsys)
+    assert "steps               Follow the links to Baidu or OneDrive" in out
+    code, _, err = typed("weights", "teramind", capsys=capsys)
+    assert (code, "Did you mean 'terramind'?" in err) == (2, True)
+
+
 def test_presets_are_listed_by_name_job_and_title(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = typed("presets", capsys=capsys)
     rows = [line.split(maxsplit=2) for line in out.splitlines()]

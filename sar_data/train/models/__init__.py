@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from sar_data.errors import UsageError, unknown
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.rvsa import rotate_windows
-from sar_data.train.models.variants import squeeze_first, stride_first
+from sar_data.train.models.variants import attend_by_distance, gate, pad_patches, squeeze_first, stride_first
 from sar_data.train.models.vitae import ViTAEv2
 from sar_data.train.networks import MODELS, OWN, VARIANTS
 
 CHANGES: Mapping[str, Callable[[Any], None]] = {
     "se-resnet50-sarhub": stride_first,
     "mobilenetv3-small-sarhub": squeeze_first,
-    "vit-b-rvsa": rotate_windows,
-    "vit-l-rvsa": rotate_windows,
+    **dict.fromkeys(("vit-b-rvsa", "vit-l-rvsa"), rotate_windows),
+    **dict.fromkeys(("terramind-b", "terramind-l"), gate),
+    **dict.fromkeys(("croma-b", "croma-l"), attend_by_distance),
+    **dict.fromkeys(("dofa-b", "dofa-l"), pad_patches),
 }
 """What is changed in a network of VARIANTS once timm has made it."""
 HEADS = ("linear", "bn-linear")

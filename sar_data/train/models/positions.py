@@ -37,7 +37,7 @@ def distance_bias(heads: int, sides: tuple[int, int], device: torch.device) -> T
     """Return CROMA's biases [heads, h·w, h·w]: a head's slope (arXiv:2108.12409) times the distance of two tokens."""
     places = torch.cartesian_prod(*(torch.arange(float(side), device=device) for side in sides))
     slopes = torch.tensor(_slopes(heads), device=device)
-    return -slopes[:, None, None] * torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
+    return -slopes[:, None, None] * (places[:, None] - places).square().sum(-1).sqrt()
 
 
 def _slopes(heads: int) -> list[float]:

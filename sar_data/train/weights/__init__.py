@@ -23,8 +23,9 @@ from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.finite import not_finite
 from sar_data.train.weights import stem as stems
 from sar_data.train.weights.fit import Fit, fit, stems_of
+from sar_data.train.weights.foundation import TERRAMIND, of_product
 from sar_data.train.weights.known import UNKNOWN, Known, is_non_commercial
-from sar_data.train.weights.layout import layout_of
+from sar_data.train.weights.layout import ANY, layout_of
 from sar_data.train.weights.reading import Contents, read
 from sar_data.train.weights.source import find
 
@@ -77,13 +78,15 @@ def load(
     pooling or "levels"; None keeps it fit for every pooling that the weights are fit for, as a probe wants it.
     `normalize` is the run's and `units` are its bands', and a warning is logged where the weights expect others. `stem`
     says what the bands of the checkpoint's first layer are where it is not known ("VV,VH", "rgb" or "grey"), or "adapt"
-    to use them for any band.
+    to use them for any band; of TerraMind, which product is embedded ("s1grd" or "s1rtc").
 
     Raises UsageError for weights that do not fit, with every name that is missing or left over (only a ViT's fc_norm
     may start afresh), BuildError for a file that is no checkpoint or not a safe one, FetchError where a server did not
     answer, and MissingExtra where a library is missing.
     """
     found = find(spec)
+    if found.known and found.known.why:
+        raise UsageError(f"{spec}: weights of {found.known.family} do not load: {found.known.why}")
     if pooling is not None:
         encoder.settle(pooling)
     contents, row = read(found.path), found.known
@@ -98,14 +101,19 @@ def load(
     expected = (contents.normalize,) if contents.normalize else row.normalize if row else ()
     if expected and normalize not in expected:
         _warn(spec, f"images normalized by {' or '.join(expected)}, this run normalizes by {normalize}")
-    if row and row.figures and (others := set(units) - {"dB"}):
+    if row and row.unit == "dB" and (others := set(units) - {"dB"}):
         _warn(spec, f"images in dB, this build's are in {' and '.join(sorted(others))}")
+    digest = sha256(found.path)
+    if row and row.sha256.get(found.path.name, digest) != digest:
+        log.warning(
+            "%s: expected the published file of this name (sha256 %s), found another", spec, row.sha256[found.path.name]
+        )
     if row and is_non_commercial(row.licence):
         log.warning("%s: the licence of these weights, %s, allows no commercial use", spec, row.licence)
     return Provenance(
         source=spec,
         file=found.path.name,
-        sha256=sha256(found.path),
+        sha256=digest,
         part=contents.part,
         family=row.family if row else None,
         layout=taken.layout,
@@ -131,13 +139,16 @@ class _Taken(NamedTuple):
 
 def _taken(encoder: Backbone, contents: Contents, row: Known | None, stem: str | None, *, settled: bool) -> _Taken:
     """Load a file's tensors into an encoder; raise UsageError where they do not fit."""
-    layout = layout_of(contents.tensors, encoder)
-    tensors = layout.renamed(contents.tensors, encoder.net)
-    if not settled and "fc_norm.weight" in tensors and "norm.weight" not in tensors:
+    layout, named = layout_of(contents.tensors, encoder), contents.tensors
+    if TERRAMIND in named:
+        named, stem = of_product(named, stem), None
+    tensors = layout.renamed(named, encoder.net)
+    if not settled and "norm.weight" not in tensors and ("fc_norm.weight" in tensors or layout.name == "dofa"):
         encoder.settle("mean")  # there is no norm for any other pooling
     first = tensors.get(stems_of(encoder)[0])
     count = first.shape[1] if first is not None and first.ndim == 4 else 0
-    told = contents.channels or (row.channels if row else None)
+    own = encoder.channels if layout.bands == ANY else layout.bands
+    told = own or contents.channels or (row.channels if row else None)
     seen = stems.seen_channels(stem, told, count, encoder.channels) if count else ()
     channels: dict[str, str] = {}
 

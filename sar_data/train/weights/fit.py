@@ -26,7 +26,7 @@ from sar_data.train.models.encoder import FINAL, Backbone
 
 # What lies beside an encoder: decoders and heads, what is computed anyhow, and of RVSA what a plain ViT does not have.
 BESIDE = re.compile(
-    r"(decoder|mask_token|hog|heads?[._]|fc\.|classifier\.|norm[0-3]\.|fpn|fcn|pos_emb_projection|intermediates\.|upsample|queue)"
+    r"(decoder|mask_token|hog|heads?[._]|fc\.|classifier\.|norm[0-3]\.|fpn|fcn|pos_emb_projection|projector|intermediates\.|upsample|queue)"
     r"|.*(relative_position_index|relative_coords_table|attn_mask|attn\.k_bias)$"
     r"|blocks\.\d+\.attn\.(sampling_\w+|(full_attn_)?rel_pos_[hw]|relative_position_bias_table)"
 )

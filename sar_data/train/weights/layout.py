@@ -12,6 +12,7 @@ A layout is found out from the names alone, by one that no other layout has:
 - mobilenet-sarhub and senet-sarhub: SAR-HUB's own networks (github.com/XAI4SAR/SAR-HUB at 01f4ddc, models/network.py).
   They compute another function than timm's, so a model of our own goes with them.
 - vitaev2 (RSP): names of its own network (sar_data/train/models/vitae.py).
+- terramind, croma and dofa: foundation models (foundation.py).
 - timm: whatever else timm makes.
 """
 
@@ -26,8 +27,10 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.train.models.encoder import Backbone
+from sar_data.train.weights.foundation import GENERATOR, TERRAMIND, croma, dofa, terramind
 
 Tensors = Mapping[str, Tensor]
+ANY = ("any",)
 _TORCHVISION_EPS = 1e-3  # of MobileNetV3's batch norms
 
 
@@ -38,7 +41,8 @@ class Layout:
     name: str
     marker: str
     renamed: Callable[[Tensors, Any], dict[str, Tensor]]
-    model: str | None = None  # the model of our own that it goes with
+    models: tuple[str, ...] = ()  # the models of our own that it goes with, any for none
+    bands: tuple[str, ...] = ()  # what the first layer sees, where the layout says so; ANY: those of the run
 
 
 def layout_of(tensors: Tensors, encoder: Backbone) -> Layout:
@@ -49,10 +53,10 @@ def layout_of(tensors: Tensors, encoder: Backbone) -> Layout:
             "have: expected a file with one patch embedding, such as SatMAE's for red, green and blue"
         )
     found = next(layout for layout in LAYOUTS if layout.marker in tensors or not layout.marker)
-    if found.model and found.model != encoder.name:
+    if found.models and encoder.name not in found.models:
         raise UsageError(
-            f"the checkpoint is of a network that timm does not have: expected `model={found.model}`, found "
-            f"{encoder.name}"
+            f"the checkpoint is of a network that timm does not have: expected `model={' or '.join(found.models)}`, "
+            f"found {encoder.name}"
         )
     return found
 
@@ -169,14 +173,18 @@ def _by_module(tensors: Tensors, named: Mapping[str, str]) -> dict[str, Tensor]:
     return {f"{named.get(module, module)}.{leaf}": tensors[name] for name, (module, _, leaf) in split.items()}
 
 
+_DUAL = ("VV", "VH")
 LAYOUTS = (
+    Layout("dofa", GENERATOR, dofa, ("dofa-b", "dofa-l"), ANY),
+    Layout("terramind", TERRAMIND, terramind, ("terramind-t", "terramind-s", "terramind-b", "terramind-l"), _DUAL),
+    Layout("croma", "transformer.layers.0.0.to_qkv.weight", croma, ("croma-b", "croma-l"), _DUAL),
     Layout("vit", "blocks.0.attn.qkv.weight", _kept),
-    Layout("vitaev2", "layers.0.RC.PCM.0.weight", _kept, "vitaev2-s"),
+    Layout("vitaev2", "layers.0.RC.PCM.0.weight", _kept, ("vitaev2-s",)),
     Layout("swin-microsoft", "layers.0.downsample.reduction.weight", _swin_microsoft),
     Layout("swin-torchvision", "features.1.0.attn.qkv.weight", _swin_torchvision),
     Layout("mobilenet-torchvision", "features.1.block.0.0.weight", _mobilenet_torchvision),
-    Layout("mobilenet-sarhub", "features.1.conv.0.weight", _mobilenet_sarhub, "mobilenetv3-small-sarhub"),
-    Layout("senet-sarhub", "conv2.0.conv1.0.weight", _senet_sarhub, "se-resnet50-sarhub"),
+    Layout("mobilenet-sarhub", "features.1.conv.0.weight", _mobilenet_sarhub, ("mobilenetv3-small-sarhub",)),
+    Layout("senet-sarhub", "conv2.0.conv1.0.weight", _senet_sarhub, ("se-resnet50-sarhub",)),
     Layout("densenet", "features.denseblock1.denselayer1.norm1.weight", _densenet),
     Layout("densenet", "features.denseblock1.denselayer1.norm.1.weight", _densenet),
     Layout("resnet", "layer1.0.conv1.weight", _kept),

@@ -21,9 +21,13 @@ from sar_data.naming import few
 from sar_data.train.unpickle import unpickled
 
 # Where weights lie in a file that holds more than them; a teacher is what self-distillation publishes.
-PARTS = ("model", "state_dict_ema", "state_dict", "teacher", "student", "module", "encoder")
+PARTS = ("model", "state_dict_ema", "state_dict", "teacher", "student", "module", "s1_encoder", "encoder")
 MOST_WRAPPED = 16  # wrappers around an encoder, one in the other
-PREFIXES = ("module.", "backbone.", "encoder.", "model.", "net.", "encoder_q.", "base_encoder.")
+PREFIXES = (
+    *("module.", "backbone.", "encoder.", "model.", "net.", "encoder_q.", "base_encoder."),
+    *("sar_encoder.", "s1_encoder."),  # SARMAE, CROMA
+)
+WHOLE = "encoder_norm.weight"  # TerraMind's embeddings lie beside its encoder, and belong to it
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def _bare(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...
     dropped: list[str] = []
     for _ in range(MOST_WRAPPED):
         prefix = next((p for p in PREFIXES if any(name.startswith(p) for name in tensors)), None)
-        if prefix is None:
+        if prefix is None or WHOLE in tensors:
             break
         dropped += [name for name in tensors if not name.startswith(prefix)]
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
