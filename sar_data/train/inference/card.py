@@ -12,9 +12,10 @@ from sar_data.errors import RunError
 from sar_data.spec import MASKED
 from sar_data.text import markdown
 from sar_data.train import documents
+from sar_data.train.families import UNKNOWN
 from sar_data.train.inference.finished import Finished
 from sar_data.train.request import SPLITS
-from sar_data.train.weights.known import UNKNOWN, is_non_commercial
+from sar_data.train.weights.known import is_non_commercial
 
 ASIDE = ("count", "intervals", "per_class", "confusion", "without_support")  # of a split's figures
 KINDS = {

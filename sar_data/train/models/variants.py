@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch.nn.functional as F
-from timm.layers import SwiGLU
+from timm.layers.mlp import SwiGLU
 from torch import Tensor, nn
 
 from sar_data.train.models.positions import distance_bias

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import DropPath, Mlp
+from timm.layers.drop import DropPath
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from sar_data.train.models.positions import table_bias
@@ -33,8 +34,9 @@ class ViTAEv2(nn.Module):
         self.head_hidden_size = WIDTHS[-1]
         self.feature_info = [{"num_chs": w, "reduction": r} for w, r in zip(WIDTHS, STRIDES, strict=True)]
         inputs = (in_chans, *WIDTHS)
-        self.layers = nn.ModuleList(Stage(place, inputs[place]) for place in range(len(WIDTHS)))
-        cells = [cell for stage in self.layers for cell in stage.NC]
+        stages = [Stage(place, inputs[place]) for place in range(len(WIDTHS))]
+        self.layers = nn.ModuleList(stages)
+        cells = [cell for stage in stages for cell in stage.NC]
         for place, cell in enumerate(cells):
             cell.drop_path = DropPath(drop_path_rate * place / (len(cells) - 1))
         first = [f"layers.0.RC.PRM.convs.{branch}.0" for branch in range(len(DILATIONS[0]))]
@@ -94,22 +96,43 @@ class Reduction(nn.Module):
     def __init__(self, place: int, inputs: int) -> None:
         super().__init__()
         embed, width, stride, groups = EMBED[place], WIDTHS[place], (4, 2, 2, 2)[place], GROUPS[place][0]
-        side = 7 if place == 0 else 3
-        self.PRM = nn.Module()
-        self.PRM.convs = nn.ModuleList(
-            nn.Sequential(_dilated(inputs, embed, side, stride, dilation), nn.GELU()) for dilation in DILATIONS[place]
-        )
+        self.PRM = Pyramid(place, inputs)
         self.PCM = _convolutions((inputs, embed, embed, width), groups, (2, stride // 2, 1))
-        self.attn = nn.Module()
-        seen = embed * len(DILATIONS[place])
-        self.attn.norm1, self.attn.norm2 = nn.LayerNorm(seen), nn.LayerNorm(width)
-        self.attn.attn = Attention(place, seen, HEADS[place][0], reduces=True)
-        self.attn.mlp = Mlp(width, width)
+        self.attn = Reduced(place, embed * len(DILATIONS[place]))
 
     def forward(self, maps: Tensor) -> Tensor:
-        dilated = torch.cat([branch(maps) for branch in self.PRM.convs], dim=1).movedim(1, -1)
-        tokens = self.attn.attn(self.attn.norm1(dilated)) + self.PCM(maps).movedim(1, -1)
-        found: Tensor = tokens + self.attn.mlp(self.attn.norm2(tokens))
+        found: Tensor = self.attn(self.PRM(maps).movedim(1, -1), self.PCM(maps).movedim(1, -1))
+        return found
+
+
+class Pyramid(nn.Module):
+    """PRM: dilated convolutions side by side, maps [B, C, H, W] to [B, embed · dilations, h, w]."""
+
+    def __init__(self, place: int, inputs: int) -> None:
+        super().__init__()
+        side, stride = (7, 4) if place == 0 else (3, 2)
+        self.convs = nn.ModuleList(
+            nn.Sequential(_dilated(inputs, EMBED[place], side, stride, dilation), nn.GELU())
+            for dilation in DILATIONS[place]
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat([branch(maps) for branch in self.convs], dim=1)
+
+
+class Reduced(nn.Module):
+    """Attend on PRM's tokens [B, h, w, seen], add PCM's [B, h, w, width], and an MLP of both."""
+
+    def __init__(self, place: int, seen: int) -> None:
+        super().__init__()
+        width = WIDTHS[place]
+        self.norm1, self.norm2 = nn.LayerNorm(seen), nn.LayerNorm(width)
+        self.attn = Attention(place, seen, HEADS[place][0], reduces=True)
+        self.mlp = Mlp(width, width)
+
+    def forward(self, dilated: Tensor, beside: Tensor) -> Tensor:
+        tokens = self.attn(self.norm1(dilated)) + beside
+        found: Tensor = tokens + self.mlp(self.norm2(tokens))
         return found
 
 

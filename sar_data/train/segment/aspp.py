@@ -22,9 +22,10 @@ class ASPP(nn.Module):
     def __init__(self, inputs: Sequence[int], channels: int) -> None:
         super().__init__()
         self.width = channels
-        self.branches = nn.ModuleList(convolution(inputs[-1], channels, 3 if rate else 1) for rate in (0, *RATES))
-        for branch, rate in zip(self.branches[1:], RATES, strict=True):
-            branch[0].dilation = branch[0].padding = (rate, rate)
+        branches = [convolution(inputs[-1], channels, side) for side in (1, 3, 3, 3)]
+        for (dilated, *_), rate in zip(branches[1:], RATES, strict=True):
+            dilated.dilation = dilated.padding = (rate, rate)
+        self.branches = nn.ModuleList(branches)
         self.mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), convolution(inputs[-1], channels, 1))
         self.out = nn.Sequential(convolution((len(RATES) + 2) * channels, channels, 3), nn.Dropout2d(DROPOUT))
 

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.system.checksum import sha256
+from sar_data.train.families import UNKNOWN
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.finite import not_finite
 from sar_data.train.weights import stem as stems
 from sar_data.train.weights.fit import Fit, fit, stems_of
 from sar_data.train.weights.foundation import TERRAMIND, of_product
-from sar_data.train.weights.known import UNKNOWN, Known, is_non_commercial
+from sar_data.train.weights.known import Known, is_non_commercial
 from sar_data.train.weights.layout import ANY, layout_of
 from sar_data.train.weights.reading import Contents, read
 from sar_data.train.weights.source import find

@@ -9,8 +9,9 @@ import timm
 import torch
 
 from sar_data.errors import FetchError, MissingExtra, UsageError
+from sar_data.train.families import UNKNOWN
 from sar_data.train.networks import local
-from sar_data.train.weights.known import OPTICAL, UNKNOWN, Known, known
+from sar_data.train.weights.known import OPTICAL, Known, known
 
 _RGB = ("B4", "B3", "B2")  # Sentinel-2's, as torchgeo names them
 
