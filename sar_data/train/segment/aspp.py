@@ -22,10 +22,8 @@ class ASPP(nn.Module):
     def __init__(self, inputs: Sequence[int], channels: int) -> None:
         super().__init__()
         self.width = channels
-        branches = [convolution(inputs[-1], channels, side) for side in (1, 3, 3, 3)]
-        for (dilated, *_), rate in zip(branches[1:], RATES, strict=True):
-            dilated.dilation = dilated.padding = (rate, rate)
-        self.branches = nn.ModuleList(branches)
+        rated = (_dilated(inputs[-1], channels, rate) for rate in RATES)
+        self.branches = nn.ModuleList([convolution(inputs[-1], channels, 1), *rated])
         self.mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), convolution(inputs[-1], channels, 1))
         self.out = nn.Sequential(convolution((len(RATES) + 2) * channels, channels, 3), nn.Dropout2d(DROPOUT))
 
@@ -35,3 +33,9 @@ class ASPP(nn.Module):
         seen = [resized(self.mean(image), image.shape[-2:]), *(branch(image) for branch in self.branches)]
         found: Tensor = self.out(torch.cat(seen, dim=1))
         return found
+
+
+def _dilated(inputs: int, outputs: int, rate: int) -> nn.Sequential:
+    """Make a dilated convolution of 3 × 3 that keeps the map's size, with BatchNorm and ReLU."""
+    first = nn.Conv2d(inputs, outputs, 3, padding=rate, dilation=rate, bias=False)
+    return nn.Sequential(first, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
