@@ -221,7 +221,7 @@ def test_a_class_numbered_255_is_learnt_where_there_are_so_many() -> None:
         ("mini-cbl", "multilabel", "found one for multiclass.*bce, focal, soft-margin"),
         ("mini-cbl-focal", "segmentation", "found one for multiclass"),
         ("ce", "detection", "There are: none"),
-        ("dise", "segmentation", "Did you mean 'dice'.*ce, dice, focal"),
+        ("dise", "segmentation", "Did you mean 'dice'.*ce, dice, dice-image, focal"),
         ("dice+", "segmentation", "unknown loss ''"),
         ("0.4", "segmentation", "unknown loss '0.4'"),
         ("dice+0ce", "segmentation", "expected weights above 0, found '0ce'"),
