@@ -28,7 +28,7 @@ from sar_data.train.weights.foundation import TERRAMIND, of_product
 from sar_data.train.weights.known import Known, is_non_commercial
 from sar_data.train.weights.layout import ANY, layout_of
 from sar_data.train.weights.reading import Contents, read
-from sar_data.train.weights.source import find
+from sar_data.train.weights.source import Found, find
 
 log = logging.getLogger("sar_data.train")
 
@@ -100,17 +100,8 @@ def load(
     if name := not_finite(encoder):
         raise UsageError(f"{spec}: {name}: expected finite weights, found NaN or infinity: fetch the file again")
     expected = (contents.normalize,) if contents.normalize else row.normalize if row else ()
-    if expected and normalize not in expected:
-        _warn(spec, f"images normalized by {' or '.join(expected)}, this run normalizes by {normalize}")
-    if row and row.unit == "dB" and (others := set(units) - {"dB"}):
-        _warn(spec, f"images in dB, this build's are in {' and '.join(sorted(others))}")
     digest = sha256(found.path)
-    if row and row.sha256.get(found.path.name, digest) != digest:
-        log.warning(
-            "%s: expected the published file of this name (sha256 %s), found another", spec, row.sha256[found.path.name]
-        )
-    if row and is_non_commercial(row.licence):
-        log.warning("%s: the licence of these weights, %s, allows no commercial use", spec, row.licence)
+    _caution(spec, found, digest, expected, normalize, set(units))
     return Provenance(
         source=spec,
         file=found.path.name,
@@ -127,6 +118,23 @@ def load(
         resized=dict(sorted(taken.fit.resized.items())),
         licence=row.licence if row else UNKNOWN,
     )
+
+
+def _caution(
+    spec: str, found: Found, digest: str, expected: tuple[str, ...], normalize: str | None, units: set[str]
+) -> None:
+    """Warn of images that the weights do not expect, of another file than the published one, and of licences."""
+    row = found.known
+    if expected and normalize not in expected:
+        _warn(spec, f"images normalized by {' or '.join(expected)}, this run normalizes by {normalize}")
+    if row is None:
+        return
+    if row.unit == "dB" and (others := units - {"dB"}):
+        _warn(spec, f"images in dB, this build's are in {' and '.join(sorted(others))}")
+    if (published := row.sha256.get(found.path.name, digest)) != digest:
+        log.warning("%s: expected the published file of this name (sha256 %s), found another", spec, published)
+    if is_non_commercial(row.licence):
+        log.warning("%s: the licence of these weights, %s, allows no commercial use", spec, row.licence)
 
 
 class _Taken(NamedTuple):
