@@ -20,7 +20,7 @@ def command(name: str | None, as_json: bool) -> None:
     """
     from sar_data.train.families import families, family
 
-    rows = [one.to_json() for one in ([family(name)] if name else families().values())]
+    rows = [entry.to_json() for entry in ([family(name)] if name else families().values())]
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     elif name:
