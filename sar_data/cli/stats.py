@@ -210,12 +210,13 @@ def _print_looks(build: Build, split: str, images: int, as_json: bool) -> None:
     read = next(iter(looks.values())).images
     title = f"{build.manifest.title} · {split}, {read:,} images"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
-    for name in ("band", "looks (ENL)", "windows", "neighbours", "zeros", "at least", "at largest", "pixels"):
+    for name in ("band", "looks (ENL)", "windows", "neighbours", "zeros", "at least", "at largest", "border", "pixels"):
         table.add_column(name, justify="left" if name == "band" else "right")
     for band, band_looks in looks.items():
         figures = ("–" if value is None else f"{value:.2f}" for value in (band_looks.enl, band_looks.correlation))
         enl, correlation = figures
-        counts = (f"{count:,}" for count in (band_looks.zeros, band_looks.at_min, band_looks.at_max, band_looks.pixels))
+        ends = (band_looks.zeros, band_looks.at_min, band_looks.at_max, band_looks.border, band_looks.pixels)
+        counts = ("–" if count is None else f"{count:,}" for count in ends)
         table.add_row(band, enl, f"{band_looks.windows:,}", correlation, *counts)
     console().print(table)
 

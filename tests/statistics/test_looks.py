@@ -13,6 +13,7 @@ import sar_data
 from sar_data import catalog
 from sar_data.cli import main
 from sar_data.sealed.places import places
+from sar_data.statistics.border import count_beside
 from sar_data.statistics.looks import looks, measure_windows, windows
 from tests.mini import invented
 from tests.mini.builds import make
@@ -63,7 +64,7 @@ def test_a_build_tells_its_looks_zeros_and_saturated_values(tmp_path: Path) -> N
     for band, one in found.items():
         assert told["bands"][band]["enl"] == one.enl == pytest.approx(4.4, rel=0.12)
         count = build.manifest.splits["train"].count
-        assert (one.images, one.pixels, one.zeros) == (count, count * 120 * 120, 0)
+        assert (one.images, one.pixels, one.zeros, one.border) == (count, count * 120 * 120, 0, 0)
     assert sar_data.looks(build.path, images=5)["VV"].images == 5
 
 
@@ -75,6 +76,19 @@ def test_saturated_values_are_counted_and_a_stretched_picture_has_no_looks(tmp_p
     with build.reader() as reader:
         train = [place for place in places(build.index()) if place.split == "train"]
         pixels = np.stack([reader.read(place)[0] for place in train])
-    assert found.enl is None
+    assert (found.enl, found.border) == (None, None)
     assert found.at_max == np.count_nonzero(pixels == pixels.max())
     assert (found.at_min, found.zeros) == (np.count_nonzero(pixels == pixels.min()), np.count_nonzero(pixels == 0))
+
+
+def test_dark_pixels_beside_missing_ones_are_counted_as_border(tmp_path: Path) -> None:
+    floor = -22.0
+    image = np.full((12, 12), -10.0, np.float32)
+    image[:, :3], image[:, 3:5] = np.nan, -30  # the edge of a scene, and its border noise
+    image[4, 5], image[8:10, 8:10] = -25, -28  # beside that noise; calm water that touches no edge
+    image[0, 11] = -40  # at the edge of the patch, but beside no missing pixel
+    absent = ~np.isfinite(image)
+    low = ~absent & (image <= floor)
+    assert count_beside(low, absent) == 2 * 12 + 1
+    assert count_beside(low, np.zeros_like(absent)) == 0
+    assert count_beside(~absent, absent) == 12 * 9
