@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo docs pictures test test-install test-pythons lint bench bench-loader bench-train kill fuzz learn schemas clean
+.PHONY: demo docs pictures test test-install test-peers test-pythons lint bench bench-loader bench-train kill fuzz learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -73,6 +73,10 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/python -m tests.lengths
 
+## test-peers: read each export and each loader by the package it is for, in environments of their own (gigabytes; not in CI)
+test-peers: $(VENV)/dev
+	$(BIN)/python -m tests.peers
+
 ## kill: kill builds and downloads at watched events, and let them go on
 kill: $(VENV)/dev
 	$(BIN)/python -m pytest -m kill -s tests/kill tests/download
@@ -105,4 +109,4 @@ schemas: $(VENV)/dev
 	$(BIN)/python -m sar_data.schemas schemas
 
 clean:
-	rm -rf $(VENV) demo site bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo site bench-out peers-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

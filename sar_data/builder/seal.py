@@ -48,6 +48,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     with durable.explain_errors(job.build):
         for split, document in draft.splits.items():
             job.container.finish(job.build, job.layout, split, document.shard_length, joined.keys[split])
+        job.container.finish_build(job.build, list(draft.splits))
     tables = {INDEX_NAME: joined.index, SAMPLES_NAME: joined.samples}
     for name, table in tables.items():
         if table is not None:

@@ -214,6 +214,10 @@ class Format(ABC):
         """Complete a split, given the key of every slot in shard order (None where quarantined)."""
         return None
 
+    def finish_build(self, build: Path, splits: Sequence[str]) -> None:
+        """Complete a build, once its splits are complete."""
+        return None
+
     def planes(self, layout: Layout) -> Integers:
         """Return int64 [frame, band]: the plane of each band of the layout in a stored image."""
         return np.arange(layout.frames * len(layout.bands)).reshape(layout.frames, len(layout.bands))
@@ -242,6 +246,10 @@ class Format(ABC):
 
     def faults(self, build: Path, layout: Layout, split: str, slots: int, shards: int) -> list[Fault]:
         """Return the faults of the files that the shards of a split share; pixels are not decoded."""
+        return []
+
+    def build_faults(self, build: Path, splits: Sequence[str]) -> list[Fault]:
+        """Return the faults of the files beside the splits that `finish_build` writes."""
         return []
 
     def sequential_faults(

@@ -19,6 +19,7 @@ from sar_data.errors import BuildError
 from sar_data.formats import zarr_documents as documents
 from sar_data.formats.container import Entry, Fault, Format, Grid, Layout, Place, Reader, Shard, What, Written
 from sar_data.formats.raw import read_at
+from sar_data.formats.zarr_root import root_faults, write_root
 from sar_data.formats.zarr_shards import INNER, Shards
 from sar_data.record import IGNORE, Image, Mask
 from sar_data.system.durable import explain_errors, publish, write
@@ -144,6 +145,12 @@ class Zarr(Format):
             # zarr warns that v3 does not specify consolidation yet; without it, xarray warns.
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(folder)
+
+    def finish_build(self, build: Path, splits: Sequence[str]) -> None:
+        write_root(build, splits)
+
+    def build_faults(self, build: Path, splits: Sequence[str]) -> list[Fault]:
+        return list(root_faults(build, splits))
 
     def size(self, layout: Layout, shard: Shard, what: What) -> tuple[int, int | None]:
         exact = shard.slots * self._sample_bytes(layout, what)

@@ -72,7 +72,7 @@ class Split:
     def faults(self) -> Iterator[Fault]:
         """Yield the faults of the documents, those of the group first."""
         try:
-            group = _read(self.folder / NAME)
+            group = read_document(self.folder / NAME)
         except BuildError as error:
             yield self._unreadable(NAME, error)
             return
@@ -87,10 +87,10 @@ class Split:
             "attributes": group_attributes(self.layout),
             "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
         }
-        yield from _compare(f"{self.folder.name}/{NAME}", expected, group)
+        yield from compare(f"{self.folder.name}/{NAME}", expected, group)
         for name, array in arrays.items():
             try:
-                yield from _compare(f"{self.folder.name}/{name}/{NAME}", array, _read(self.folder / name / NAME))
+                yield from compare(f"{self.folder.name}/{name}/{NAME}", array, read_document(self.folder / name / NAME))
             except BuildError as error:
                 yield self._unreadable(f"{name}/{NAME}", error)
 
@@ -98,7 +98,7 @@ class Split:
         """Return the number of samples, with the quarantined; raise BuildError for the first fault."""
         for fault in self.faults():
             raise BuildError(f"{self.folder.parent / fault.what}: expected {fault.expected}, found {fault.found}")
-        return int(_samples(_read(self.folder / NAME)))
+        return int(_samples(read_document(self.folder / NAME)))
 
     @property
     def _bounds(self) -> tuple[int, int]:
@@ -186,7 +186,7 @@ def _array(shape: tuple[int, ...], chunk: tuple[int, ...], names: tuple[str, ...
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
     """Return a document; raise BuildError where it is not a JSON object."""
     file = open_regular(path)
     size = os.fstat(file).st_size
@@ -205,7 +205,7 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _compare(what: str, expected: Any, actual: Any) -> Iterator[Fault]:
+def compare(what: str, expected: Any, actual: Any) -> Iterator[Fault]:
     """Yield the differences of two values, each with the name of its field."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         if "configuration" in expected:  # a codec without settings may be written without the field
@@ -217,10 +217,10 @@ def _compare(what: str, expected: Any, actual: Any) -> Iterator[Fault]:
             elif field not in actual:
                 yield Fault(inner, _short(expected[field]), "nothing")
             else:
-                yield from _compare(inner, expected[field], actual[field])
+                yield from compare(inner, expected[field], actual[field])
     elif isinstance(expected, list) and isinstance(actual, list):
         for i, pair in enumerate(zip(expected, actual, strict=False)):
-            yield from _compare(f"{what}[{i}]", *pair)
+            yield from compare(f"{what}[{i}]", *pair)
         for i in range(len(expected), len(actual)):
             yield Fault(f"{what}[{i}]", "no such item", _short(actual[i]))
         for i in range(len(actual), len(expected)):

@@ -161,12 +161,9 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
     for name, (least, most) in _masks(build).items():
         if not least <= (size := there.sizes.get(name, least)) <= (size if most is None else most):
             problems += _differ(name, f"{most} bytes", f"{size} bytes")
-    return problems + [
-        Problem(None, None, *fault)
-        for faults in _faults(build).values()
-        for fault in faults
-        if fault.what.partition(": ")[0] not in absent
-    ]
+    faults = [fault for faults in _faults(build).values() for fault in faults]
+    faults += build.manifest.container.build_faults(build.path, list(build.manifest.splits))
+    return problems + [Problem(None, None, *fault) for fault in faults if fault.what.partition(": ")[0] not in absent]
 
 
 def _masks(build: Build) -> dict[str, tuple[int, int | None]]:

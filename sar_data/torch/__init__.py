@@ -5,7 +5,8 @@
     for batch in train:
         batch["image"], batch["target"], batch["key"]
 
-`Samples` is a map-style dataset for a DataLoader of one's own, `tars` a pipeline of the webdataset library.
+`Samples` is a map-style dataset for a DataLoader of one's own, `GeoSamples` one for the trainers of torchgeo and
+terratorch, `tars` a pipeline of the webdataset library.
 """
 
 from sar_data.errors import missing_extra
@@ -16,7 +17,7 @@ except ImportError:
     raise missing_extra("torch", "train") from None
 
 from sar_data.torch.loading import Loader, loader
-from sar_data.torch.samples import Samples
+from sar_data.torch.samples import GeoSamples, Samples
 from sar_data.torch.tars import tars
 
-__all__ = ["Loader", "Samples", "loader", "tars"]
+__all__ = ["GeoSamples", "Loader", "Samples", "loader", "tars"]

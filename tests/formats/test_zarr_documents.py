@@ -13,6 +13,8 @@ from typing import Any
 
 import google_crc32c
 import pytest
+import xarray
+import zarr
 import zstandard
 from numcodecs.zstd import compress
 
@@ -150,6 +152,30 @@ def test_a_document_that_is_none_is_refused(copy: Path) -> None:
             with pytest.raises(BuildError, match=rf"train/{name}: "):
                 Build.open(copy).dataset("train")
             assert any(problem.what.startswith(f"train/{name}") for problem in verify(copy))
+
+
+def test_the_root_group_opens_all_splits_in_xarray_and_zarr(sound: Build) -> None:
+    tree = xarray.open_datatree(sound.path, engine="zarr")  # warnings are errors: nothing is listed
+    assert {*tree.children} == {*sound.manifest.splits}
+    own = sound.dataset("train")
+    assert tree["train"]["image"].values.tobytes() == own["image"].values.tobytes()
+    assert tree["train"]["key"].values.tolist() == own["key"].values.tolist()
+    group = zarr.open_group(sound.path, mode="r")
+    assert sorted(group.group_keys()) == sorted(sound.manifest.splits)
+    assert group["val/image"].shape[0] == sound.manifest.splits["val"].count
+    assert "zarr.json" in (sound.path / "SHA256SUMS").read_text().split()
+
+
+def test_another_root_group_is_named_and_an_older_build_without_one_is_sound(copy: Path) -> None:
+    edited(
+        copy / "zarr.json", lambda array: array.update(shape=[1]), *("consolidated_metadata", "metadata", "val/image")
+    )
+    assert "zarr.json: consolidated_metadata.metadata.val/image.shape[0]" in {fault.what for fault in verify(copy)}
+    (copy / "zarr.json").unlink()
+    lines = (copy / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (copy / "SHA256SUMS").write_text("".join(line for line in lines if not line.endswith("  zarr.json\n")))
+    resealed(copy)
+    assert verify(copy) == []
 
 
 class Payload:

@@ -17,7 +17,7 @@ import pytest
 from sar_data.sealed.opened import SUMS_NAME, Build
 
 BUILDS = Path(__file__).parent / "builds.json"
-DOCUMENTS = ("index.parquet", "samples.parquet")  # their schemas may grow; shards and arrays may not change
+DOCUMENTS = ("index.parquet", "samples.parquet", "zarr.json")  # which may grow; shards and arrays may not change
 
 
 @cache

@@ -53,6 +53,14 @@ PEERS = {
     ),
     "pycocotools": Peer(["pycocotools", "numpy", "pillow"], "coco", "ssdd", "coco"),
     "ultralytics": Peer(["ultralytics"], "yolo", "ssdd", "yolo"),
+    "tensorstore": Peer(["tensorstore", "numpy"], "tensorstore_arrays", "bigearthnet-s1-v2", None),
+    "trainers": Peer(
+        ["torchgeo", "lightning", "transformers", "accelerate", "torchdata"],
+        "trainers",
+        "bigearthnet-s1-v2",
+        None,
+        ours=True,
+    ),
     "rasterio": Peer(["rasterio"], "geotiff", "bigearthnet-s1-v2", "geotiff"),
 }
 
@@ -68,10 +76,10 @@ def main(names: Sequence[str]) -> int:
 
 
 def run(name: str, peer: Peer) -> str | None:
-    """Read what a peer is for; return what is wrong, "not run: …" where it cannot be installed, None where nothing is."""
+    """Read what a peer is for; return what is wrong, "not run: …" where it cannot be installed, or None."""
     python = OUT / "env" / name / "bin" / "python"
     done = OUT / "env" / name / "done"
-    needs = [*peer.needs, *(["-c", "constraints.txt", "."] if peer.ours else [])]
+    needs = [*peer.needs, *(["."] if peer.ours else [])]
     if not done.exists() or done.read_text() != json.dumps(needs):
         shutil.rmtree(python.parents[1], ignore_errors=True)
         for command in ([peer.python, "-m", "venv", python.parents[1]], [python, "-m", "pip", "install", "-q", *needs]):
@@ -79,17 +87,18 @@ def run(name: str, peer: Peer) -> str | None:
                 return f"not run: {fault}"
         done.write_text(json.dumps(needs))
     made = miniature(peer.dataset)
+    shutil.rmtree(OUT / "cache", ignore_errors=True)
     folder = made.path if peer.target is None else exported(peer.target, made)
     facts = OUT / f"{peer.dataset}.json"
     facts.write_text(json.dumps(list(facts_of(made))))
-    return _failure([python, ROOT / "tests/peers" / f"{peer.reader}.py", folder, facts])
+    return _failure([python, ROOT / "tests/peers" / f"{peer.reader}.py", folder, facts], ours=peer.ours)
 
 
 def miniature(dataset: str) -> Build:
     """Return the build of a miniature, made once."""
     source = OUT / "raw" / dataset
     if not source.exists():
-        catalog.synthesise(dataset)(source, count=40, seed=0)
+        catalog.synthesise(dataset)(source, count=120, seed=0)
     return build(BuildRequest(dataset=catalog.pipeline(dataset), source=source, out=OUT / "builds"))
 
 
@@ -118,11 +127,11 @@ def facts_of(made: Build) -> Iterable[dict[str, Any]]:
             }
 
 
-def _failure(command: Sequence[str | Path]) -> str | None:
+def _failure(command: Sequence[str | Path], *, ours: bool = False) -> str | None:
     """Return the end of what a command that failed said, None for one that did not."""
     quiet = {"PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "YOLO_OFFLINE": "true"}
     environment = {**os.environ, **quiet, "HF_HOME": str(OUT / "cache"), "YOLO_CONFIG_DIR": str(OUT / "cache")}
-    environment.pop("PYTHONPATH", None)
+    environment["PYTHONPATH"] = str(ROOT) if ours else ""
     words = list(map(str, command))
     try:
         done = subprocess.run(

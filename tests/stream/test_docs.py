@@ -37,7 +37,7 @@ def test_every_snippet_of_the_page_runs_from_top_to_bottom(
         warnings.simplefilter("ignore", ResourceWarning)  # the webdataset library leaves its last file to the collector
         for snippet in snippets:
             exec(compile(snippet, str(PAGE), "exec"), names)
-    assert len(snippets) == 10
+    assert len(snippets) == 11
     assert names["seen"] == demo["zarr"].manifest.splits["val"].count
     assert names["resumed"].epoch == 3
     assert names["image"].shape == (2, 120, 120)
