@@ -1,7 +1,7 @@
 """Training with Lightning: our loaders in a data module, as they are. Needs `pip install lightning`.
 
-Ranks are shared out by the loader, so that Lightning must not do it again. The loader's state goes into each checkpoint.
-Lightning loads it where an epoch was interrupted; after a whole epoch it does not, so the epoch is set here.
+Ranks are shared out by the loader, so that Lightning must not do it again. Its state goes into each checkpoint, which
+Lightning loads where an epoch was interrupted; after a whole epoch it does not, so the epoch is set here.
 `python examples/lightning_module.py BUILD RUN`
 """
 
