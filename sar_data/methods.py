@@ -131,7 +131,8 @@ def _describe_training(config: Mapping[str, Any], metrics: Mapping[str, Any]) ->
     preset = f" by the preset {config['preset']}" if config.get("preset") else ""
     weights = config.get("weights") or {}
     digest = f" (sha256 {weights['sha256'][:16]}…)" if weights.get("sha256") else ""
-    start = f"starting from {given['weights']}{digest}" if given.get("weights") else "starting from random numbers"
+    origin = given.get("weights") or given.get("init")
+    start = f"starting from {origin}{digest}" if origin else "starting from random numbers"
     yield f"We train {given.get('model')} (job {config['job']}{preset}), {start}, with seed {given.get('seed')}."
     settings = [f"{name.replace('_', ' ')} {_shown(given[name])}" for name in SETTINGS if given.get(name) is not None]
     yield f"Options: {', '.join(settings)}; images are normalized by {given.get('normalize')}."

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol
 
 import pyarrow as pa
 from torch import Tensor, nn
 
+from sar_data.errors import UsageError, unknown
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures.drawing import Drawing
+from sar_data.train.settings import JOBS
 
 Batch = dict[str, Any]
 Forward = Callable[..., Any]
@@ -62,3 +65,14 @@ class Job(Judge, Protocol):
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return columns of the predictions, an entry a sample of the batch, padding included."""
         ...
+
+
+def job_of(name: str) -> Callable[[Any, Any, Any], Job]:
+    """Return what makes a job; only the one that is asked for is imported. Raises UsageError for a job that is none."""
+    if name not in JOBS:
+        raise unknown("job", name, JOBS)
+    module, _, class_ = JOBS[name].maker.partition(":")
+    if not class_:
+        raise UsageError(f"job {name}: expected one that trains a network, found heads on features")
+    made: Callable[[Any, Any, Any], Job] = getattr(import_module(module), class_)
+    return made

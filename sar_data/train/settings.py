@@ -126,6 +126,7 @@ class Classes(Settings):
 class Tuned(Settings):
     """What jobs that train an encoder add."""
 
+    init: str | None = pydantic.Field(None, description="Start from encoder and head of this finished run of the job.")
     lr: float = pydantic.Field(1e-3, gt=0, description="Highest learning rate.")
     min_lr: float = pydantic.Field(0.0, ge=0, description="Learning rate that the cosine ends at.")
     weight_decay: float = pydantic.Field(
@@ -141,6 +142,8 @@ class Tuned(Settings):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:
         """Refuse what contradicts itself."""
+        if self.init is not None and self.weights is not None:
+            raise ValueError(f"init {self.init}, weights {self.weights}: expected one of both to start from")
         if self.min_lr > self.lr:
             raise ValueError(f"min_lr {self.min_lr:g}: expected at most lr, {self.lr:g}")
         if self.freeze and (self.drop_path or self.layer_decay != 1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from sar_data.stream.bits import Purpose, mix
 from sar_data.train.builds import Together
 from sar_data.train.classification import Verdict
 from sar_data.train.data import Data
-from sar_data.train.jobs import Job
+from sar_data.train.jobs import Job, job_of
 from sar_data.train.models import backbone
+from sar_data.train.models.encoder import Backbone
 from sar_data.train.preset import Preset
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import TrainRequest
@@ -82,18 +82,7 @@ def _run(
     made = None if tuned is None else job_of(job)(encoder, data, tuned)
     for split in filter(data.has, ("val", "test")):
         data.loader(split)  # what cannot be evaluated is told before the training, not after it
-    weights = None
-    if settings.weights is not None:
-        from sar_data.train.weights import load
-
-        weights = load(
-            encoder,
-            settings.weights,
-            pooling=encoder.settled,
-            normalize=settings.normalize,
-            stem=settings.stem,
-            units=[band.unit for band in data.manifest.bands if band.name in data.channels],
-        )
+    weights = _begin(job, encoder, made, data, settings)
     encoder.requires_grad_(tuned is not None and not tuned.freeze)
     parameters = list((encoder if made is None else made.model).parameters())
     config = configuration(
@@ -102,7 +91,7 @@ def _run(
         settings,
         data,
         resolved={"poolings": encoder.poolings} if made is None else made.resolved,
-        weights=None if weights is None else weights.to_json(),
+        weights=weights,
         parameters={
             "total": sum(parameter.numel() for parameter in parameters),
             "trained": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
@@ -134,6 +123,26 @@ def _run(
     return leave(folder, made, data, tables, {"epoch": training.chosen}) if ranks.first else {}
 
 
+def _begin(job: str, encoder: Backbone, made: Job | None, data: Data, settings: Settings) -> Mapping[str, Any] | None:
+    """Load the weights that a run begins with, and return where they came from, None for random numbers."""
+    if isinstance(settings, Tuned) and settings.init is not None and made is not None:
+        from sar_data.train.inference.initial import begin
+
+        return begin(made.model, encoder, job, settings, data.classes)
+    if settings.weights is None:
+        return None
+    from sar_data.train.weights import load
+
+    return load(
+        encoder,
+        settings.weights,
+        pooling=encoder.settled,
+        normalize=settings.normalize,
+        stem=settings.stem,
+        units=[band.unit for band in data.manifest.bands if band.name in data.channels],
+    ).to_json()
+
+
 def _tell(folder: Folder, data: Data, config: Mapping[str, Any]) -> None:
     """Say what is to be known of a run before it trains; list what it leaves out."""
     for line in (*data.sentences(), data.choice):
@@ -146,14 +155,3 @@ def _tell(folder: Folder, data: Data, config: Mapping[str, Any]) -> None:
         folder.say(f"normalize {data.settings.normalize}: loses {values.warning}")
     for departure in config["departures"]:
         folder.say(f"preset {config['preset']}: {departure}")
-
-
-def job_of(name: str) -> Callable[[Any, Data, Any], Job]:
-    """Return what makes a job; only the one that is asked for is imported. Raises UsageError for a job that is none."""
-    if name not in JOBS:
-        raise unknown("job", name, JOBS)
-    module, _, class_ = JOBS[name].maker.partition(":")
-    if not class_:
-        raise UsageError(f"job {name}: expected one that trains a network, found heads on features")
-    made: Callable[[Any, Data, Any], Job] = getattr(import_module(module), class_)
-    return made

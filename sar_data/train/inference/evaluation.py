@@ -29,7 +29,7 @@ from sar_data.train.inference.agreement import batch_for, check_dates, sized, ta
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.inference.parts import FOLDER as PARTS
 from sar_data.train.inference.steps import Steps
-from sar_data.train.jobs import Job
+from sar_data.train.jobs import Job, job_of
 from sar_data.train.predictions import gathered
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EvaluateRequest
@@ -39,7 +39,6 @@ from sar_data.train.run.halt import halting
 from sar_data.train.run.outcome import again, scored
 from sar_data.train.run.precision import precision, settle
 from sar_data.train.run.threads import shared_out
-from sar_data.train.training import job_of
 
 FOLDER = "evaluations"  # in a run's folder
 

@@ -58,7 +58,7 @@ def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], 
         own["pos_embed"] = _computed(target["pos_embed"], encoder.net)
         done.resized["pos_embed"] = f"computed for {tuple(encoder.net.patch_embed.grid_size)}"
     for name in own.keys() & target.keys():
-        own[name] = _shaped(name, own[name], target[name], encoder.net, done)
+        own[name] = shaped(name, own[name], target[name], encoder.net, done.resized)
     done.fresh += [name for name in FRESH if name in target and name not in own]
     # Files from before PyTorch 0.4.1 do not count a norm's batches.
     counts = [name for name in target if name.endswith("num_batches_tracked") and name not in own]
@@ -74,7 +74,8 @@ def stems_of(encoder: Backbone) -> list[str]:
     return [f"{name}.weight" for name in ([first] if isinstance(first, str) else first)]
 
 
-def _shaped(name: str, value: Tensor, like: Tensor, net: Any, done: Fit) -> Tensor:
+def shaped(name: str, value: Tensor, like: Tensor, net: Any, resized: dict[str, str]) -> Tensor:
+    """Return a tensor in the shape of another, where positions can be interpolated, and note that in `resized`."""
     if value.shape == like.shape:
         return value
     before = tuple(value.shape)
@@ -94,7 +95,7 @@ def _shaped(name: str, value: Tensor, like: Tensor, net: Any, done: Fit) -> Tens
     elif value.numel() == like.numel() and value.shape == like.shape[: value.ndim]:
         return value.reshape(like.shape)  # a linear layer where timm has a 1 × 1 convolution
     if value.shape == like.shape:
-        done.resized[name] = f"{before} → {tuple(like.shape)}"
+        resized[name] = f"{before} → {tuple(like.shape)}"
     return value
 
 
