@@ -57,7 +57,9 @@ def _sheet(name: str) -> bytes:
     with TemporaryDirectory() as folder:
         out = Path(folder)
         catalog.synthesise(name)(out / "raw", count=SAMPLES, seed=0)
-        request = BuildRequest(dataset=catalog.pipeline(name), source=out / "raw", out=out, format="webdataset")
+        dataset = catalog.pipeline(name)
+        split = "random" if "random" in dataset.splits else None  # others may need more samples
+        request = BuildRequest(dataset=dataset, source=out / "raw", out=out, format="webdataset", split=split)
         made = build(request)
         split = next(split for split, part in made.manifest.splits.items() if part.count)
         contact_sheet(made, out / "sheet.png", split=split, count=SHOWN)
@@ -137,11 +139,13 @@ def _given(parameters: dict[str, Any]) -> str:
 
 
 def _leakage(name: str) -> Iterator[str]:
-    """Yield the tables of the page of leakage, of their rows those that name the dataset."""
+    """Yield the rows of the page of leakage that name the dataset, each as a table that fits a phone."""
     for table in re.findall(r"(?:^\|.*\n)+", (ROOT / "docs" / "leakage.md").read_text(), re.MULTILINE):
-        head, rule, *rows = table.splitlines()
-        if own := [row for row in rows if f"`{name}`" in row.split("|")[1]]:
-            yield "\n".join([head, rule, *own, ""])
+        head, _, *rows = (line.strip("|").split("|") for line in table.splitlines())
+        for row in rows:
+            if f"`{name}`" in row[0]:
+                first, *others = (f"|{title}|{cell}|" for title, cell in zip(head, row, strict=True))
+                yield "\n".join([first, "|---|---|", *others, ""])
 
 
 def _dataset(name: str) -> Iterator[str]:
@@ -158,9 +162,12 @@ def _dataset(name: str) -> Iterator[str]:
     )
     yield "\n### What they leak\n"
     yield from _leakage(name)
-    yield "\n[Leakage](../../leakage.md) says what the figures mean, and has those of other splits."
+    yield "\nShares are in %, of test against train; – is not known."
+    yield "[Leakage](../../leakage.md) says what the figures mean, and has those of other splits."
     for task in facts["tasks"]:
-        yield f"\n## {task['name']}: {task['kind']}, {len(task['classes'])} classes\n\n{', '.join(task['classes'])}\n"
+        count = len(task["classes"])
+        classes = f"{count} class{'es' if count > 1 else ''}"
+        yield f"\n## {task['name']}: {task['kind']}, {classes}\n\n{', '.join(task['classes'])}\n"
     if facts["sources"]:
         tree = "\n".join(catalog.published_tree(name).lines())
         yield f"\n## Published tree, in a miniature\n\n```\n{tree}\n```\n"

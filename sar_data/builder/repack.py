@@ -65,7 +65,8 @@ def prepare_repack(
         bake = recorded_spread(bake, earlier) or stored_spread(parent, bake, train, runner, progress)
     looks: dict[str, Mapping[str, Any]] = {"speckle-filter": looks_of(parent, bake, train)}
     if changes.normalize is not None:
-        looks["normalize"] = {"warning": presets()[changes.normalize].warning}
+        units = [after for _, after in bake.units]  # of offset and divisor
+        looks["normalize"] = {"units": units, "warning": presets()[changes.normalize].warning}
         if say:
             say(f"what normalize {changes.normalize} loses: {looks['normalize']['warning']}")
     plan = Plan(

@@ -130,13 +130,14 @@ def normalized(manifest: Manifest, t: Words) -> str:
 
 
 def _by_band(parameters: Mapping[str, Any], manifest: Manifest) -> str:
-    """Return the parameters with a value a band, band by band, in brackets."""
+    """Return offset and divisor of each band, with their unit where it is recorded, in brackets."""
+    figures = {name: parameters.get(name) for name in ("offset", "divisor")}
     names = [band.name for band in manifest.bands]
-    figures = {name: values for name, values in parameters.items() if isinstance(values, list)}
-    if not figures or any(len(values) != len(names) for values in figures.values()):
+    units = parameters.get("units", [""] * len(names))
+    if any(not isinstance(values, list) or len(values) != len(names) for values in (*figures.values(), units)):
         return ""
     told = (
-        f"{band} {', '.join(f'{name} {values[i]:.4g}' for name, values in sorted(figures.items(), reverse=True))}"
+        f"{band} {', '.join(f'{name} {values[i]:.4g} {units[i]}'.strip() for name, values in figures.items())}"
         for i, band in enumerate(names)
     )
     return f" ({'; '.join(told)})".replace("-", "−")

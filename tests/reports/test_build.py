@@ -101,8 +101,9 @@ def test_the_beginning_of_a_report_of_a_baked_build_answers_five_questions(
     baked = sar_data.convert(sealed["zarr"].path, out=tmp_path, normalize="zscore", workers=1)
     text = " ".join(Document(report(baked, tmp_path / "x.html")).text.split())
     short = text[text.index("In short") : text.index("Who vouches")]
-    manifest = baked.manifest
+    manifest, train = baked.manifest, sealed["zarr"].manifest.normalization
     assert manifest.parent
+    assert train
     for said in (
         f"What{manifest.title} (bigearthnet-s1 1.0): 590,326 Sentinel-1 patches",
         "multilabel, 19 classes",
@@ -112,7 +113,8 @@ def test_the_beginning_of_a_report_of_a_baked_build_answers_five_questions(
         "How splitpolicy random, seed 0; each sample by chance, neighbours or not; ",
         f"train {manifest.splits['train'].count}, ",
         f"How leakyof {manifest.splits['test'].count} test samples: ",
-        "How normalizedthe stored values are normalized by zscore (VV offset −1",
+        "How normalizedthe stored values are normalized by zscore",
+        f"(VV offset −{-train.mean['VV']:.4g} dB, divisor {train.std['VV']:.4g} dB; VH offset −",
         "mean ± deviation of train alone: VV 0 ± 1; VH 0 ± 1",
     ):
         assert said in short, said
