@@ -286,6 +286,6 @@ class Pipeline:
 
 
 def sample_shape(frames: int, bands: int, shape: tuple[int, int] | None) -> str:
-    """Return a sample's shape in words, such as 4×2×264×264."""
-    sizes = map(str, shape) if shape else ("sizes differ",)
-    return "×".join((*([str(frames)] if frames > 1 else []), str(bands), *sizes))
+    """Return a sample's shape in words, such as 4×2×264×264, or 2×H×W (sizes differ)."""
+    planes = [str(frames)] if frames > 1 else []
+    return "×".join([*planes, str(bands), *(map(str, shape) if shape else ("H", "W (sizes differ)"))])

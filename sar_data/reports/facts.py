@@ -8,6 +8,7 @@ from typing import Any
 
 from sar_data import catalog
 from sar_data.errors import UsageError
+from sar_data.reports.chart import signed
 from sar_data.reports.page import percent
 from sar_data.reports.words import Words
 from sar_data.sealed.manifest import Manifest
@@ -19,6 +20,9 @@ Row = tuple[str, str]
 MOST_LINES = 40  # of the recipe, of the lists, of an import
 LEAKS = ("touching", "identical", "acquisition", "place", "duplicate", "near_duplicate")
 """What test shares with train that a reader asks for first, in this order."""
+
+
+PLACED = ("official", "folders")  # policies without chance: a seed changes nothing
 
 
 def in_short(manifest: Manifest, t: Words) -> list[Row]:
@@ -62,8 +66,12 @@ def _tasks(manifest: Manifest, t: Words) -> str:
 
 def _stored(manifest: Manifest, t: Words) -> str:
     shape = sample_shape(manifest.frames, len(manifest.bands), manifest.shape)
-    bands = ", ".join(f"{band.name} ({t(band.unit)})" for band in manifest.bands)
+    bands = ", ".join(_with_unit(band.name, band.unit, t) for band in manifest.bands)
     return f"{manifest.format}, {shape} {manifest.storage.dtype}: {bands}"
+
+
+def _with_unit(band: str, unit: str, t: Words) -> str:
+    return f"{band} ({t(unit)})" if unit else band
 
 
 def _origin(manifest: Manifest, t: Words) -> str:
@@ -89,6 +97,8 @@ def _split(manifest: Manifest, t: Words) -> str:
     counts = [f"{t(name)} {manifest.splits[name].count:,}" for name in SPLITS if name in manifest.splits]
     counts += [f"{t('unused')} {unused:,}"] if unused else []
     parts = [t("policy {policy}, seed {seed}", policy=policy.policy, seed=policy.seed)]
+    if policy.policy in PLACED:
+        parts = [t("policy {policy}", policy=policy.policy)]
     if policy.lists:
         parts = [t("policy {policy}, by published lists", policy=policy.policy)]
     elif meaning := _meaning(manifest, t):
@@ -111,6 +121,9 @@ def _leaky(manifest: Manifest, t: Words) -> str:
     ]
     if not shares:
         return t("not known")
+    figures = (manifest.leakage.get(name) for name in LEAKS)
+    reasons = dict.fromkeys(t(one.reason) for one in figures if one and one.value is None and one.reason)
+    shares += [t("more is not known: {reasons}", reasons=", ".join(reasons))] if reasons else []
     of = f"{manifest.splits['test'].count:,}"
     return t("of {of} test samples: {shares}", of=of, shares="; ".join(shares))
 
@@ -120,27 +133,30 @@ def normalized(manifest: Manifest, t: Words) -> str:
     normal = manifest.normalization
     if normal is None:
         return t("not recorded")
-    figures = "; ".join("{} {} ± {}".format(band.name, *normal.digits(band.name)) for band in manifest.bands)
-    said = t("mean ± deviation of train alone: {figures}", figures=figures.replace("-", "−"))
+    figures = "; ".join(
+        "{} {} ± {}".format(_with_unit(band.name, band.unit, t), *map(signed, normal.digits(band.name)))
+        for band in manifest.bands
+    )
+    said = t("mean ± deviation of train alone: {figures}", figures=figures)
     for step in manifest.applied:
         if step.step == "normalize":
-            method = f"{step.parameters['method']}{_by_band(step.parameters, manifest)}"
+            method = f"{step.parameters['method']}{_by_band(step.parameters, manifest, t)}"
             said = t("the stored values are normalized by {method}; {figures}", method=method, figures=said)
     return said
 
 
-def _by_band(parameters: Mapping[str, Any], manifest: Manifest) -> str:
-    """Return offset and divisor of each band, with their unit where it is recorded, in brackets."""
+def _by_band(parameters: Mapping[str, Any], manifest: Manifest, t: Words) -> str:
+    """Return offset and divisor of each band, with its unit before where that is recorded, in brackets."""
     figures = {name: parameters.get(name) for name in ("offset", "divisor")}
     names = [band.name for band in manifest.bands]
     units = parameters.get("units", [""] * len(names))
     if any(not isinstance(values, list) or len(values) != len(names) for values in (*figures.values(), units)):
         return ""
-    told = (
-        f"{band} {', '.join(f'{name} {values[i]:.4g} {units[i]}'.strip() for name, values in figures.items())}"
-        for i, band in enumerate(names)
-    )
-    return f" ({'; '.join(told)})".replace("-", "−")
+    told = []
+    for i, (band, unit) in enumerate(zip(names, units, strict=True)):
+        values = ", ".join(f"{name} {signed(f'{each[i]:.4g}')}" for name, each in figures.items())
+        told.append(f"{_with_unit(band, unit, t)} {values}")
+    return f" ({'; '.join(told)})"
 
 
 def data(manifest: Manifest, t: Words) -> list[Row]:

@@ -17,24 +17,13 @@ from sar_data.views.figure import encode
 
 SAMPLES, DOTS, QUALITY = 6, 100, 75  # of the contact sheet: patches, dots an inch, of JPEG
 COLOURS = {"train": "#1f6aa5", "val": "#a35c00", "test": "#b3322c"}  # as in the page
-POLICIES = {
-    "official": "as the publisher places each sample",
-    "official-val": "as the publisher places each sample, with val taken from its train",
-    "random": "each sample by chance, wherever it lies",
-    "stratified": "each sample by chance, with the same share of each class in every split",
-    "group": "whole units by chance: samples of one {by} stay together",
-    "blocks": "square blocks of ground by chance; between the splits {buffer} patches are left out on each side",
-    "folders": "by the folder that each sample lies in",
-}
 
 
 def answers(build: Build) -> dict[str, str]:
-    """Return the report's first answers, the policy of the split in words, and its terms, as Markdown."""
+    """Return the report's first answers and the terms of the split, as Markdown."""
     manifest, words = build.manifest, Words("en")
-    policy = manifest.split_policy
-    said = POLICIES.get(policy.policy, "").format_map({"by": "acquisition", "buffer": "no", **policy.parameters})
     terms = [row for row in facts.splitting(manifest, words) if row[0] not in ("Policy", "Seed")]
-    rows = [*facts.in_short(manifest, words), ("The policy", said), *terms]
+    rows = [*facts.in_short(manifest, words), *terms]
     return {markdown(name): markdown(text) for name, text in rows}
 
 

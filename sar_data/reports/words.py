@@ -17,6 +17,9 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 TAGS = {"en": "en", "zh": "zh-Hans"}
 ENGLISH = {
     **{f"leak.{name}": meaning for name, meaning in MEANINGS.items()},
+    "policy.official": "as the publisher places each sample",
+    "policy.official-val": "as the publisher places each sample, with val taken from its train",
+    "policy.folders": "by the folder that each sample lies in",
     "policy.random": "each sample by chance, neighbours or not",
     "policy.stratified": "by chance, with equal shares of classes",
     "policy.group": "units of samples, such as acquisitions or places, go to one split each",

@@ -87,7 +87,7 @@ def test_a_report_says_what_the_manifest_says(sealed: dict[str, Build], english:
     assert normal is not None
     facts = [manifest.title, manifest.licence, manifest.citation, manifest.content_digest, manifest.recipe_digest]
     facts += [str(manifest.recipe["source"]), "the layout was checked on real files", "policy random, seed 0"]
-    facts += [f"{band} {normal.mean[band]:.4g} ± {normal.std[band]:.4g}".replace("-", "−") for band in normal.mean]
+    facts += [f"{band} (dB) {normal.mean[band]:.4g} ± {normal.std[band]:.4g}".replace("-", "−") for band in normal.mean]
     facts += [f"{name} {split.count}" for name, split in manifest.splits.items()]
     share = manifest.leakage["touching"].value
     assert share
@@ -114,8 +114,8 @@ def test_the_beginning_of_a_report_of_a_baked_build_answers_five_questions(
         f"train {manifest.splits['train'].count}, ",
         f"How leakyof {manifest.splits['test'].count} test samples: ",
         "How normalizedthe stored values are normalized by zscore",
-        f"(VV offset −{-train.mean['VV']:.4g} dB, divisor {train.std['VV']:.4g} dB; VH offset −",
-        "mean ± deviation of train alone: VV 0 ± 1; VH 0 ± 1",
+        f"(VV (dB) offset −{-train.mean['VV']:.4g}, divisor {train.std['VV']:.4g}; VH (dB) offset −",
+        "mean ± deviation of train alone: VV (z-score) 0 ± 1; VH (z-score) 0 ± 1",
     ):
         assert said in short, said
 
