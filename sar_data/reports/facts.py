@@ -96,14 +96,10 @@ def _split(manifest: Manifest, t: Words) -> str:
     policy, unused = manifest.split_policy, sum(manifest.unused.values())
     counts = [f"{t(name)} {manifest.splits[name].count:,}" for name in SPLITS if name in manifest.splits]
     counts += [f"{t('unused')} {unused:,}"] if unused else []
-    parts = [t("policy {policy}, seed {seed}", policy=policy.policy, seed=policy.seed)]
-    if policy.policy in PLACED:
-        parts = [t("policy {policy}", policy=policy.policy)]
-    if policy.lists:
-        parts = [t("policy {policy}, by published lists", policy=policy.policy)]
-    elif meaning := _meaning(manifest, t):
-        parts.append(meaning)
-    return "; ".join([*parts, ", ".join(counts)])
+    how = "policy {policy}" if policy.policy in PLACED else "policy {policy}, seed {seed}"
+    how = "policy {policy}, by published lists" if policy.lists else how
+    parts = [t(how, policy=policy.policy, seed=policy.seed), _meaning(manifest, t), ", ".join(counts)]
+    return "; ".join(filter(None, parts))
 
 
 def _meaning(manifest: Manifest, t: Words) -> str:
