@@ -143,7 +143,7 @@ def normalized(manifest: Manifest, t: Words) -> str:
 
 def _by_band(parameters: Mapping[str, Any], manifest: Manifest, t: Words) -> str:
     """Return offset and divisor of each band, with its unit before where that is recorded, in brackets."""
-    figures = {name: parameters.get(name) for name in ("offset", "divisor")}
+    figures: dict[str, Any] = {name: parameters.get(name) for name in ("offset", "divisor")}
     names = [band.name for band in manifest.bands]
     units = parameters.get("units", [""] * len(names))
     if any(not isinstance(values, list) or len(values) != len(names) for values in (*figures.values(), units)):
