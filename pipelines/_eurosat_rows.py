@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sar_data.errors import BadRecord
@@ -27,6 +28,13 @@ def units(tree: Tree) -> Iterator[str]:
     for path in walk(tree):
         if path.endswith(".parquet") and b"image" in tree.pread(path, max(0, tree.size(path) - 65536), 65536):
             yield path
+
+
+def holds_tiffs(tree: Tree, unit: str) -> bool:
+    """Say whether the images of a file are GeoTIFFs; another one is read as any program's container is."""
+    with suppress(BadRecord):
+        return next(parquet_images.images(tree, unit), b"")[:4] in (b"II*\0", b"MM\0*")
+    return False
 
 
 def is_placed(tree: Tree, unit: str) -> bool:

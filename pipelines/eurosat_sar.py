@@ -127,8 +127,11 @@ def copies(tree: Tree) -> tuple[Pipeline, str] | None:
         return dataclasses.replace(copy, splits={**own, **splits}), f"class folders in {counts}: `split=folders`"
     if patches := list(by_name(tree)):
         copy = dataclasses.replace(PIPELINE, units=by_name, scan=partial(scan, in_folders=False), copies=None)
+        if any(split_of(path) == "train" for path in patches):
+            copy = dataclasses.replace(copy, splits={"folders": folders.Folders(), **splits})
         return copy, f"{len(patches):,} patches whose names tell the class, wherever they lie"
-    if not (files := list(_eurosat_rows.units(tree))):
+    files = list(_eurosat_rows.units(tree))
+    if not files or not _eurosat_rows.holds_tiffs(tree, min(files)):
         return None
     placed = _eurosat_rows.is_placed(tree, min(files))
     georeference = "with their georeference" if placed else "without a georeference: no place is known"

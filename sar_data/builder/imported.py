@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sar_data.builder.fit import Fitted
 from sar_data.progress import Progress
 from sar_data.sealed.documents import ImportedFrom
-from sar_data.spec import Tree
+from sar_data.sources.archives.tree import archives_of
 
 BLOCK = 1 << 22  # bytes that are read at once
 
@@ -17,16 +19,17 @@ def imported_from(source: Path, fit: Fitted, progress: Progress | None) -> Impor
     """Return the container of a source by name, kind and the sha256 of its files; None for files as published."""
     if (container := fit.pipeline.imported) is None:
         return None
+    parts: dict[str, tuple[int, Callable[[int, int], bytes]]] = {
+        path: (fit.tree.size(path), partial(fit.tree.pread, path)) for path in container.files
+    }
+    if not parts:  # members of archives are known by their own hashes, the archives by those here
+        parts = {name: (archive.size, archive.read) for name, archive in archives_of(fit.tree).items()}
     digests = {}
-    for done, path in enumerate(container.files, 1):
-        digests[path] = _sha256(fit.tree, path)
+    for done, (name, (size, read)) in enumerate(parts.items(), 1):
+        digest = hashlib.sha256()
+        for start in range(0, size, BLOCK):
+            digest.update(read(start, min(BLOCK, size - start)))
+        digests[name] = digest.hexdigest()
         if progress:
-            progress("hash", done, len(container.files))
+            progress("hash", done, len(parts))
     return ImportedFrom(path=source.absolute().name, container=container.container, sha256=digests)
-
-
-def _sha256(tree: Tree, path: str) -> str:
-    digest, size = hashlib.sha256(), tree.size(path)
-    for start in range(0, size, BLOCK):
-        digest.update(tree.pread(path, start, min(BLOCK, size - start)))
-    return digest.hexdigest()

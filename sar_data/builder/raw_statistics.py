@@ -12,6 +12,7 @@ from sar_data.builder.gate import with_absence
 from sar_data.builder.origin import Raw
 from sar_data.builder.scan import scan
 from sar_data.builder.suspects import LOWEST_FILL, remove_fill
+from sar_data.containers.find import find_container
 from sar_data.errors import SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME as DECLARATION
@@ -33,7 +34,9 @@ def recognise(source: Path) -> Pipeline:
     tree = open_tree(source, named=[file.name for p in known for file in p.spec.sources])
     matches = [p for p in known if holds(p, tree)]
     if not matches:
-        own = min(p.spec.name for p in known if p.declare is not None)
+        own, declare = min((p.spec.name, p.declare) for p in known if p.declare)
+        if find_container(tree, named=False):
+            return declare({}, "DN")  # a container's values need no other unit to be compared
         raise SourceError(
             f"{source}: expected a sealed build or the raw files of one of {len(known)} datasets, found neither. For "
             f"data of your own `sar-data init {source}` writes a {DECLARATION}; or build the dataset {own} with "

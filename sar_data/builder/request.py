@@ -202,9 +202,11 @@ class BuildRequest(Changes):
 
             check_licence(pipeline.spec, pipeline.spec.sources, self.accept_licence)
         if not pipeline.fit:  # which may bring splits of its own
+            from sar_data.containers.dataset import SPLIT
+            from sar_data.split.declared import Declared
             from sar_data.split.parse import parse
 
-            parse(self.split or next(iter(pipeline.splits)), pipeline.all_splits)
+            parse(self.split or next(iter(pipeline.splits)), {**pipeline.all_splits, SPLIT: Declared()})
             self.check_bands({band.name: band.unit for band in pipeline.spec.bands})
             if pipeline.spec.shape is not None:
                 self.check_sizes(max(pipeline.spec.shape))

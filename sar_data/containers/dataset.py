@@ -31,7 +31,7 @@ def imported(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple[str, 
     """
     if (container := find_container(tree)) is None:
         return None
-    spec, classes = pipeline.spec, pipeline.asked.get("classes", ())
+    spec, classes = pipeline.spec, pipeline.asked.get("classes", container.classes)
     names = tuple(band.name for band in spec.bands)
     looked = look(tree, container, names, len(names))
     if looked.axes.frames != spec.frames:
@@ -111,14 +111,13 @@ def order_of(
 def _with_pixels(spec: DatasetSpec, looked: Looked) -> tuple[DatasetSpec, list[str]]:
     """Return a dataset's declaration with the size and the type of the container's pixels, and what they lost."""
     said = []
-    size = next(iter(looked.sizes)) if len(looked.sizes) == 1 else None
-    if spec.shape is not None and size != spec.shape:
-        now = f"{size[0]}x{size[1]}" if size else f"{len(looked.sizes)} sizes"
+    height, width = looked.sizes[0]  # one of another size is a bad record, where the dataset has one size
+    if spec.shape not in (None, (height, width)):
         said.append(
-            f"images are {now}, published ones {spec.shape[0]}x{spec.shape[1]}: resized before, how is unknown, and so "
-            "is the size of a pixel"
+            f"images are {height}x{width}, published ones {spec.shape[0]}x{spec.shape[1]}: resized before, how is "
+            "unknown, and so is the size of a pixel"
         )
-        spec = dataclasses.replace(spec, shape=size, pixel_size_m=None)
+        spec = dataclasses.replace(spec, shape=(height, width), pixel_size_m=None)
     stretched = looked.dtype == "uint8" and spec.dtype != "uint8"
     if "dB" in spec.units and not stretched and is_normalized(looked.images):
         raise SourceError(

@@ -57,7 +57,8 @@ class Container(Protocol):
     """A frozen value that a worker can have, too: it knows the files and reads them through a tree.
 
     `kind` is a word for the manifest, `sentence` says what was found, `files` are the files that hold many samples.
-    `expected` are the bands in the order in which the layout's own writer stores them, () where there is none such.
+    `expected` are the bands in the order in which the layout's own writer stores them, `classes` the names of the
+    classes by their numbers; both are () where the container says nothing of them.
     All three functions raise SourceError for a file, BadRecord for a sample, in which they say what is wrong.
     """
 
@@ -71,6 +72,9 @@ class Container(Protocol):
 
     @property
     def expected(self) -> tuple[str, ...]: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
 
     def sentence(self) -> str:
         """Return what was found, in words."""

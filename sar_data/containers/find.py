@@ -6,7 +6,9 @@ from functools import lru_cache
 
 from sar_data.containers.entry import Container
 from sar_data.containers.lmdb_values import is_lmdb, places
+from sar_data.containers.members import members
 from sar_data.containers.pickle_lmdb import MAGIC, is_hidden, pickle_lmdb
+from sar_data.containers.rows import rows_of
 from sar_data.containers.safetensors_lmdb import LENGTH, LONGEST, SafetensorsLmdb
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import walk
@@ -18,12 +20,14 @@ SHOWN = 16  # bytes of a value of another kind
 
 
 @lru_cache(maxsize=4)
-def find_container(tree: Tree) -> Container | None:
-    """Return the container in a tree, None where there is none; raise SourceError or BadRecord for an unknown kind."""
-    paths = list(walk(tree, below=DEEPEST))
-    if files := [path for path in paths if is_lmdb(tree, path)]:
+def find_container(tree: Tree, named: bool = True) -> Container | None:
+    """Return the container in a tree, None where there is none; raise SourceError or BadRecord for an unknown kind.
+
+    `named` says that the dataset is known by its name: then arrays with lists are a container, too.
+    """
+    if files := [path for path in walk(tree, below=DEEPEST) if is_lmdb(tree, path)]:
         return _lmdb(tree, files)
-    return None
+    return rows_of(tree) or members(tree, named=named)
 
 
 def _lmdb(tree: Tree, files: list[str]) -> Container:

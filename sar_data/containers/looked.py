@@ -23,16 +23,16 @@ CLEAR, AGREEING = 2.0, 0.9  # dB between two bands, and the share of images, fro
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What some samples have in common. `sizes` are those that were seen, `bands` the names in the container.
+    """What some samples have in common. `sizes` are those that were seen, the most frequent first.
 
-    `labels` are those of the heads, in their order; `images` [frame, band, y, x] of some of them, all of
-    which have a mask where `masks` says so.
+    `bands` are the names in the container, `labels` and `keys` those of the heads, in their order; `images` are
+    [frame, band, y, x], all of which have a mask where `masks` says so.
     """
 
     entries: Sequence[Entry]
     axes: Axes
     dtype: str
-    sizes: frozenset[tuple[int, int]]
+    sizes: tuple[tuple[int, int], ...]
     bands: tuple[str, ...]
     labels: tuple[Labels, ...]
     images: tuple[Image, ...]
@@ -73,7 +73,7 @@ def look(tree: Tree, container: Container, bands: Sequence[str], count: int | No
         entries=entries,
         axes=seen[0][2],
         dtype=kinds.most_common(1)[0][0],
-        sizes=frozenset(axes.size for *_, axes in seen),
+        sizes=tuple(size for size, _ in Counter(axes.size for *_, axes in seen).most_common()),
         bands=seen[0][1].bands,
         labels=tuple(head.labels if entry.labels is None else entry.labels for entry, head, _ in seen),
         images=tuple(images),

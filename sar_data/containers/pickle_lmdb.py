@@ -39,6 +39,7 @@ class PickleLmdb:
     layout: PickleLayout
     hidden: tuple[str, ...] = ()
     kind = "lmdb-pickle"
+    classes = ()
 
     @property
     def expected(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from sar_data.containers.targets import TargetForm, labels_of
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.classes import fold, index_of
 from sar_data.naming import few
+from sar_data.raster.tiff import footprint_of
 from sar_data.record import IGNORE, Mask, Record, Sample, SourceFile
 from sar_data.spec import Task, Tree
 
@@ -142,6 +143,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         attrs={**known.attrs, **({ATTR: entry.name} if entry.name not in ("", unit) else {})},
         crs=head.crs or known.crs,
         transform=head.transform or known.transform,
+        footprint=footprint_of(head.crs, head.transform, axes.size) or known.footprint,
     )
 
 
@@ -179,7 +181,11 @@ def class_of(word: str, classes: Sequence[str], numbered: Sequence[str]) -> int 
 def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     """Return the image [band, y, x], or [frame, band, y, x] of several frames, with the bands in the build's order."""
     entry = keyed(below(tree), plan.container, plan.asked).entries[record.key]
-    sample = plan.container.read(tree, entry)
+    source = tree
+    if plan.container.files:  # tables of these are kept between samples, so that their tree must stay the same
+        tree.pread(entry.files[0], 0, 1)  # through the tree that records which files were read
+        source = below(tree)
+    sample = plan.container.read(source, entry)
     image = arranged(sample.image, plan.axes)[:, list(plan.order)]
     mask = _mask(sample.mask, entry.where, plan.task) if plan.task and plan.task.kind == "segmentation" else None
     nodata = tuple(sample.nodata[band] for band in plan.order) if sample.nodata else ()

@@ -40,6 +40,7 @@ class SafetensorsLmdb:
     files: tuple[str, ...]
     kind = "lmdb-safetensors"
     expected = ()
+    classes = ()
 
     def sentence(self) -> str:
         return f"LMDB of safetensors, a tensor a band, in {few(self.files)}"

@@ -33,7 +33,7 @@ def classes_of(tree: Tree, declaration: Declaration, survey: Survey) -> tuple[tu
     if not classes and NAMES in tree.files():
         classes, source = _read_class_file(tree), f" of {NAMES}"
     if not classes and task in ("classification", "multilabel"):
-        classes, source = _infer_classes(counts)
+        classes, source = infer_classes(counts)
     if not classes and survey.boxes:
         classes = survey.boxes.class_names()
     if not classes and declaration.mask_values:
@@ -70,7 +70,7 @@ def _read_class_file(tree: Tree) -> tuple[str, ...]:
     return names
 
 
-def _infer_classes(labels: Iterable[str]) -> tuple[tuple[str, ...], str]:
+def infer_classes(labels: Iterable[str]) -> tuple[tuple[str, ...], str]:
     """Return the numbers from 0 to the greatest label, else the labels sorted, and words for where they are from."""
     labels = list(labels)
     if not labels:

@@ -13,7 +13,6 @@ from sar_data.errors import BadRecord, SarDataError
 from sar_data.own.band_metadata import BandMetadata, read_band_metadata
 from sar_data.own.classes import labels_of
 from sar_data.own.declaration import Declaration
-from sar_data.own.reading import footprint_of
 from sar_data.own.survey import Survey
 from sar_data.raster import any_format, tiff
 from sar_data.record import FARTHEST, IGNORE, Image, Record
@@ -130,7 +129,7 @@ def evidence_of(tree: Tree, declaration: Declaration, survey: Survey) -> Evidenc
             continue
         kinds[bands, height, width, dtype] += 1
         crs[place[0] or "none"] += 1
-        box = footprint_of(place, (height, width))
+        box = tiff.footprint_of(*place, (height, width))
         if box is not None and max(map(abs, box)) <= FARTHEST and box[0] < box[2] and box[1] < box[3]:
             if len(placed) == MAX_PLACES:
                 continue

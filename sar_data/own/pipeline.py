@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn, get_args
+from typing import NoReturn
 
+from sar_data.containers.find import find_container
 from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.classes import classes_of
 from sar_data.own.contradictions import contradictions
 from sar_data.own.declaration import Declaration, read_declaration
-from sar_data.own.evidence import Values
-from sar_data.own.guess import POLARIZATIONS, complete_declaration, is_open
-from sar_data.own.images import Chip
+from sar_data.own.guess import complete_declaration, is_open
+from sar_data.own.packed import fit_container
 from sar_data.own.reading import Plan, read, scan, units_of
+from sar_data.own.spec import TASKS, Kind, bands_of, spec_of
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey_folder
 from sar_data.raster import any_format, tiff
-from sar_data.spec import UNCITED, Band, DatasetSpec, Pipeline, Task, Tree, Unit
+from sar_data.record import Image
+from sar_data.spec import UNCITED, Band, DatasetSpec, Pipeline, Tree, Unit
 from sar_data.split import blocks, group, parse, random, stratified
 from sar_data.split import declared as by_declaration
 from sar_data.split.policy import SplitPolicy
 
-TASKS: Mapping[str, tuple[str, Any]] = {
-    "classification": ("class", "multiclass"),
-    "multilabel": ("labels", "multilabel"),
-    "segmentation": ("mask", "segmentation"),
-    "detection": ("objects", "detection"),
-}
-"""Task of a declaration → its name and kind in a build."""
 DECLARED = {
     "folders": "folders called train, val or test",
     "lists": "lists such as train.txt and test.txt",
@@ -44,8 +39,6 @@ NEEDED = {
 }
 """Random splits that not all data allow, and what they need."""
 HASHED = 1 << 30  # bytes of images up to which a recipe covers their contents: read in a second or two
-Kind = tuple[int, str]
-"""Bands of a file, and dtype."""
 Fit = Callable[..., tuple[Pipeline, tuple[str, ...]]]
 
 
@@ -67,6 +60,8 @@ def fit(
     declared_fields, where = read_declaration(tree, fields)
     if declared_fields.unit is None and unit is not None:
         declared_fields, _ = read_declaration(tree, {**(fields or {}), "unit": unit})
+    if not declared_fields.images and (container := find_container(tree, named=False)):
+        return fit_container(tree, base, declared_fields, container, otherwise)
     declaration, guessed = complete_declaration(tree, declared_fields)
     survey = survey_folder(tree, declaration)
     if not survey.chips:
@@ -79,9 +74,10 @@ def fit(
         raise SourceError(f"task: expected one that the folder shows, found none. {guessed[-1]}")
     (count, dtype), sizes = _read_heads(tree, survey)
     classes, sentences = classes_of(tree, declaration, survey)
-    bands = _bands(tree, declaration, survey, (count, dtype), otherwise)
+    first = next(iter(survey.chips.values())).files[0]
+    bands = bands_of(declaration, (count, dtype), otherwise, partial(_read_image, tree, first))
     plan = Plan(declaration=declaration, classes=classes, bands_a_file=count, one_size=len(sizes) == 1)
-    spec = _spec(base.spec, declaration, bands, classes, dtype)
+    spec = spec_of(base.spec, declaration, bands, classes, dtype)
     splits = _splits(tree, declaration, survey)
     fitted = dataclasses.replace(
         base,
@@ -195,96 +191,8 @@ def _read_heads(tree: Tree, survey: Survey) -> tuple[Kind, set[tuple[int, int]]]
     return next(iter(kinds)), sizes
 
 
-def _bands(
-    tree: Tree, declaration: Declaration, survey: Survey, kind: Kind, otherwise: Unit | None
-) -> tuple[Band, ...]:
-    """Return the bands with their declared fields; raise SourceError where their number differs from the files'."""
-    (a_file, dtype), suffixes = kind, declaration.band_suffixes
-    if suffixes and a_file != 1:
-        raise SourceError(f"band_suffixes: expected files of one band each, found {a_file} bands in a file")
-    count = len(suffixes) or a_file
-    names = declaration.bands or tuple(str(i + 1) for i in range(count))
-    if len(names) != count:
-        raise SourceError(f"bands: expected the names of {count} bands, found {few(names)}")
-    units = declaration.unit or _units_by(dtype, otherwise)
-    if units is None or (declaration.unit is None and (declaration.scale or declaration.offset)):
-        raise SourceError(_ask_unit(tree, next(iter(survey.chips.values()))))
-    if len(units) not in (1, count):
-        raise SourceError(f"unit: expected one, or one for each of {count} bands, found {few(units)}")
-    polarizations: Sequence[str] | None = declaration.polarizations
-    if polarizations is None:
-        polarizations = tuple(name.upper() if name.upper() in POLARIZATIONS else "" for name in names)
-    if len(polarizations) != count:
-        raise SourceError(f"polarizations: expected one for each of {count} bands, found {few(polarizations)}")
-    return tuple(
-        Band(
-            name=name,
-            polarization=polarizations[i],
-            unit=units[i if len(units) > 1 else 0],
-            description=f"file that ends in {suffixes[i]}" if suffixes else f"band {i + 1} of the file",
-        )
-        for i, name in enumerate(names)
-    )
-
-
-def _units_by(dtype: str, otherwise: Unit | None) -> tuple[Unit, ...] | None:
-    """Return the unit that a pixel type implies: of 8-bit pictures, and of I and Q of complex numbers."""
-    if dtype == "uint8":
-        return ("8-bit",)
-    if dtype.startswith("complex"):  # the two bands made of each have their own units
-        return ("DN",)
-    return (otherwise,) if otherwise else None
-
-
-def _ask_unit(tree: Tree, chip: Chip) -> str:
-    """Return the question for a missing unit, with the values of one image as evidence."""
-    path = chip.files[0]
-    values = Values.of(any_format.read(tree.read(path), path).image)
-    shown = f" In {path} {values.sentence()}." if values else ""
-    units = ", ".join(get_args(Unit))
-    return f"unit: expected one of {units}, found none.{shown} Give `unit=…`, or write it into dataset.toml"
-
-
-def _scaling(declaration: Declaration, count: int, dtype: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return scale and offset [band], both () where none is declared; raise SourceError where their number is wrong."""
-    if not (declaration.scale or declaration.offset):
-        return (), ()
-    if dtype.startswith("complex"):
-        raise SourceError(f"scale: expected files of real numbers, found {dtype}")
-    scale, offset = declaration.scale or (1.0,), declaration.offset or (0.0,)
-    for field, numbers in (("scale", scale), ("offset", offset)):
-        if len(numbers) not in (1, count):
-            raise SourceError(f"{field}: expected one, or one for each of {count} bands, found {few(numbers)}")
-    changes = {*scale} != {1} or {*offset} != {0}
-    return ((scale * count)[:count], (offset * count)[:count]) if changes else ((), ())
-
-
-def _spec(
-    base: DatasetSpec, declaration: Declaration, bands: tuple[Band, ...], classes: tuple[str, ...], dtype: str
-) -> DatasetSpec:
-    """Return the spec of a declaration, before any pixel is read; scaled values are floats."""
-    scale, offset = _scaling(declaration, len(bands), dtype)
-    tasks: tuple[Task, ...] = ()
-    if (task := TASKS.get(declaration.task or "none")) is not None:
-        tasks = (Task(name=task[0], kind=task[1], classes=classes),)
-    return dataclasses.replace(
-        base,
-        name=declaration.name or base.name,
-        version=declaration.version,
-        title=declaration.title or declaration.name or base.title,
-        licence=declaration.licence,
-        citation=declaration.citation,
-        bands=bands,
-        frames=len(declaration.frame_suffixes) or 1,
-        dtype="float32" if scale else dtype,
-        nodata=declaration.nodata,
-        scale=scale,
-        offset=offset,
-        pixel_size_m=declaration.pixel_size_m,
-        calibration=declaration.calibration or base.calibration,
-        terrain_corrected=declaration.terrain_corrected,
-        tasks=tasks,
-    )
+def _read_image(tree: Tree, path: str) -> tuple[str, Image]:
+    return path, any_format.read(tree.read(path), path).image
 
 
 def _splits(tree: Tree, declaration: Declaration, survey: Survey) -> dict[str, SplitPolicy]:

@@ -170,23 +170,12 @@ def _official(declaration: Declaration, survey: Survey, unit: str, row: Row | No
     return split_of(row) if row is not None and way in ("lists", "column") else None
 
 
-def footprint_of(place: Place, shape: tuple[int, int]) -> Footprint | None:
-    """Return (min x, min y, max x, max y) of an image of (height, width), None without a georeference."""
-    crs, transform = place
-    if crs is None or transform is None:
-        return None
-    (height, width), (a, b, c, d, e, f) = shape, transform
-    xs = [c + a * x + b * y for x in (0, width) for y in (0, height)]
-    ys = [f + d * x + e * y for x in (0, width) for y in (0, height)]
-    return min(xs), min(ys), max(xs), max(ys)
-
-
 def _footprint(
     declaration: Declaration, place: Place, shape: tuple[int, int], row: Row | None
 ) -> tuple[str | None, Footprint | None]:
     """Return crs and footprint: from the georeference of the file, else around the coordinates of the row."""
     crs, height, width = place[0], *shape
-    if (own := footprint_of(place, shape)) is not None:
+    if (own := tiff.footprint_of(*place, shape)) is not None:
         return crs, own
     if row is None or row.x is None or row.y is None or declaration.x_column is None:
         return crs, None

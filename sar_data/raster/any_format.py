@@ -1,13 +1,13 @@
-"""Read one image of any format, by its suffix: GeoTIFF, PNG, JPEG or npy."""
+"""Read one image of any format, by its suffix: GeoTIFF, PNG, JPEG, npy or npz."""
 
 from __future__ import annotations
 
-from sar_data.raster import image, npy, tiff
+from sar_data.raster import image, npy, npz, tiff
 from sar_data.record import IGNORE, Image, Sample
 from sar_data.spec import Tree
 
 DEPTHS = ("uint8", "uint16")  # of pictures
-ENDINGS = (".npy", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
+ENDINGS = (".npy", ".npz", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
 def is_tiff(path: str) -> bool:
@@ -22,6 +22,8 @@ def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """
     if path.lower().endswith(".npy"):
         return npy.header(tree, path)
+    if path.lower().endswith(".npz"):
+        return npz.header(tree, path)
     if is_tiff(path):
         return tiff.header(tree, path)
     return (1, *image.dimensions(tree, path)), image.depth(tree, path)
@@ -31,6 +33,8 @@ def read(data: bytes, name: str) -> Sample:
     """Return the bands as they are stored, [band, y, x], NaN where the file declares no data; raise BadRecord."""
     if name.lower().endswith(".npy"):
         return Sample(image=npy.read(data, name))
+    if name.lower().endswith(".npz"):
+        return Sample(image=npz.read(data, name))
     if is_tiff(name):
         raster = tiff.read(data, name, shape=None, dtypes=None, bands=None)
         pixels, filled = raster.image()

@@ -20,8 +20,13 @@ MAX_BANDS = 8  # of three axes, one this short is the axis of bands
 
 def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """Return ((band, y, x), dtype) of an array, without its elements; raise BadRecord."""
-    shape, _, dtype, _ = _header(FileParts.at(tree, path), path)
-    return _bands_first(shape, path)[0], dtype.name
+    return header_of(FileParts.at(tree, path), path)
+
+
+def header_of(file: FileParts, name: str) -> tuple[tuple[int, int, int], str]:
+    """Return the same of a file in parts."""
+    shape, _, dtype, _ = _header(file, name)
+    return _bands_first(shape, name)[0], dtype.name
 
 
 def read(data: bytes, name: str) -> Image:

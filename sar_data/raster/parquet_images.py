@@ -31,7 +31,7 @@ class Row(NamedTuple):
     label: str
 
 
-class _TreeFile(io.RawIOBase):
+class TreeFile(io.RawIOBase):
     """A file of a tree, read at any position."""
 
     def __init__(self, tree: Tree, path: str) -> None:
@@ -60,7 +60,7 @@ class _TreeFile(io.RawIOBase):
 def read_rows(tree: Tree, path: str) -> list[Row]:
     """Return name and label of every row, without the images; raise BadRecord for a file of another form."""
     with Reading(path, f"Parquet with the columns {IMAGE} (bytes and path) and {LABEL}"):
-        check_size(pa.PythonFile(_TreeFile(tree, path), mode="r"), tree.size(path), (IMAGE, LABEL))
+        check_size(pa.PythonFile(TreeFile(tree, path), mode="r"), tree.size(path), (IMAGE, LABEL))
         file = _file(tree, path)
         table = file.read(columns=[f"{IMAGE}.path", LABEL])
         names = _label_names(file.schema_arrow.metadata or {})
@@ -102,7 +102,7 @@ def image_bytes(tree: Tree, path: str, row: int) -> bytes:
 
 
 def _file(tree: Tree, path: str) -> pq.ParquetFile:
-    return pq.ParquetFile(pa.PythonFile(_TreeFile(tree, path), mode="r"))
+    return pq.ParquetFile(pa.PythonFile(TreeFile(tree, path), mode="r"))
 
 
 @lru_cache(maxsize=8)

@@ -160,6 +160,18 @@ def georeference_of(data: bytes) -> tuple[str | None, Transform | None]:
     return _georeference(FileParts.of(data))
 
 
+def footprint_of(
+    crs: str | None, transform: Transform | None, shape: tuple[int, int]
+) -> tuple[float, float, float, float] | None:
+    """Return (min x, min y, max x, max y) of an image of (height, width), None without a georeference."""
+    if crs is None or transform is None:
+        return None
+    (height, width), (a, b, c, d, e, f) = shape, transform
+    xs = [c + a * x + b * y for x in (0, width) for y in (0, height)]
+    ys = [f + d * x + e * y for x in (0, width) for y in (0, height)]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 def _georeference(file: FileParts) -> tuple[str | None, Transform | None]:
     try:
         _, entries = read_directory(file)

@@ -8,7 +8,6 @@ import pickletools
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +15,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from sar_data.builder.itinerary import build
-from sar_data.builder.request import BuildRequest
-from sar_data.containers import dataset
 from sar_data.containers.find import find_container
 from sar_data.containers.layouts import KEYS_FILE, OFFICIAL, SECO, PickleLayout
 from sar_data.containers.pickled import parse
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
-from sar_data.record import Record
 from sar_data.sealed.manifest import content_digest
 from sar_data.sealed.opened import Build
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
+from tests.containers.imports import imported, scanned
 from tests.containers.writers import Written, bits, environment, pickled, pickles, safetensors, samples
-from tests.mini.builds import make
-
-
-@pytest.fixture(scope="module")
-def eurosat_build(eurosat: Pipeline, eurosat_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    return make(eurosat, eurosat_source, tmp_path_factory.mktemp("raw"))
-
-
-@pytest.fixture(scope="module")
-def ben_build(bigearthnet: Pipeline, small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    return make(bigearthnet, small_source, tmp_path_factory.mktemp("raw"))
-
-
-def imported(name: str, source: Path, out: Path, **chosen: Any) -> Build:
-    return build(BuildRequest(dataset=name, source=source, out=out, **chosen))
-
-
-def scanned(pipeline: Pipeline, source: Path, **asked: tuple[str, ...]) -> list[Record]:
-    """Return the records of a container, without a build."""
-    tree = Folder.at(source)
-    found = dataset.imported(tree, replace(pipeline, asked=asked))
-    assert found
-    return [record for unit in sorted(found[0].units(tree)) for record in found[0].scan(tree, unit)]
 
 
 def rows(of: Build, keys: dict[str, str] | None = None) -> list[tuple[object, ...]]:
@@ -85,11 +58,6 @@ def test_a_safetensors_lmdb_with_its_table_has_the_content_digest_of_the_raw_fil
     assert made.manifest.content_digest == eurosat_build.manifest.content_digest
     assert content_digest(made.index()) == eurosat_build.manifest.content_digest
     assert "metadata.parquet: s1_name is the key, labels is the label, split is the split" in made.manifest.discovered
-
-
-@pytest.fixture(scope="module")
-def one(eurosat_build: Build) -> Written:
-    return samples(eurosat_build)[0]
 
 
 def test_bands_that_neither_names_nor_means_tell_are_asked_for(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import pickle
+import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import save
 
-from sar_data.containers.layouts import CONFIGILM_SPLITS, PickleLayout
+from sar_data.containers.layouts import CONFIGILM_SPLITS, LIST_FILE, SHARD, PickleLayout
 from sar_data.record import Image
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.places import places
+from sar_data.synth import geotiff
 
 BANDS = ("VV", "VH")
 
@@ -109,3 +113,75 @@ def safetensors(out: Path, build: Build) -> None:
         "s1_name": [one.key for one in written],
     }
     pq.write_table(pa.table(table), out / "metadata.parquet")
+
+
+def tars(out: Path, build: Build, image: str = "npy") -> None:
+    """Write two shards a split with the members KEY.npy (or .tif) and KEY.cls, or KEY.json of several labels."""
+    names = classes(build)
+    for split, part in by_split(samples(build)).items():
+        for number in range(2):
+            with tarfile.open(out / SHARD.format(split=split, number=number), "w") as tar:
+                for one in part[number::2]:
+                    member(tar, f"{one.key}.{image}", encoded(one.image, image))
+                    if len(one.labels) == 1:
+                        member(tar, f"{one.key}.cls", str(one.labels[0]).encode())
+                    else:
+                        member(tar, f"{one.key}.json", json.dumps({"labels": [names[i] for i in one.labels]}).encode())
+
+
+def member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Append a file to a tar."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def encoded(image: Image, kind: str) -> bytes:
+    """Return an image [band, y, x] as a file."""
+    buffer = io.BytesIO()
+    if kind == "npy":
+        np.save(buffer, image)
+    elif kind == "npz":
+        np.savez_compressed(buffer, image=image)
+    else:
+        buffer.write(geotiff(image, epsg=32633, transform=(10.0, 0.0, 5e5, 0.0, -10.0, 6e6), rows_per_strip=17))
+    return buffer.getvalue()
+
+
+def lists(out: Path, build: Build, kind: str = "npy") -> None:
+    """Write arrays and lists with a line `path label,label`, as SAR-HUB has them."""
+    (out / "images").mkdir()
+    for split, part in by_split(samples(build)).items():
+        lines = []
+        for one in part:
+            (out / "images" / f"{one.key}.{kind}").write_bytes(encoded(one.image, kind))
+            lines.append(f"images/{one.key}.{kind} {','.join(map(str, one.labels))}\n")
+        (out / LIST_FILE.format(split=split)).write_text("".join(lines))
+
+
+def rows(out: Path, build: Build, form: str, cell: str) -> None:
+    """Write a file a split of rows with key, image and label; the image as lists of numbers, or as bytes and path.
+
+    An Arrow stream in a folder of its split is what save_to_disk of `datasets` leaves, with its metadata.
+    """
+    names = classes(build)
+    feature = {"names": list(names), "_type": "ClassLabel"}
+    for split, part in by_split(samples(build)).items():
+        images: Any = [one.image.tolist() for one in part]
+        if cell == "file":
+            images = [{"bytes": encoded(one.image, "npy"), "path": f"{one.key}.npy"} for one in part]
+        kind = None if cell == "file" else pa.list_(pa.list_(pa.list_(pa.float32())))
+        several = any(len(one.labels) != 1 for one in part)
+        labels = [one.labels if several else one.labels[0] for one in part]
+        facts = {"label": {"feature": feature, "_type": "Sequence"} if several else feature}
+        table = pa.table({"image": pa.array(images, kind), "label": labels})
+        if cell != "file":
+            table = table.append_column("key", pa.array([one.key for one in part]))
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": facts}})})
+        if form == "parquet":
+            pq.write_table(table, out / f"{split}-00000-of-00001.parquet", row_group_size=7)
+        else:
+            (out / split).mkdir()
+            path = str(out / split / "data-00000-of-00001.arrow")
+            with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+                stream.write_table(table, max_chunksize=7)

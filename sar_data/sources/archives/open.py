@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,6 +25,7 @@ from sar_data.spec import Tree
 
 MAX_FOLDERS = 64  # a folder with more subfolders contains samples, not archives
 ENDLESS = 1 << 62
+SHARD = re.compile(r"(?P<name>.*[A-Za-z])[-_.]?\d{4,6}")  # the stem of a numbered tar, as WebDataset names them
 
 
 def open_tree(
@@ -36,7 +38,8 @@ def open_tree(
 ) -> Tree:
     """Return the read-only tree of a source: that of an archive is the tree of the folder it would unpack to.
 
-    In a folder, a tar counts as unpacked beside itself, and a zip as unpacked into a folder of its name. Where some
+    In a folder, a tar counts as unpacked beside itself, and a zip as unpacked into a folder of its name; a numbered
+    tar of loose files, such as train-000000.tar, as unpacked into a folder of the name without the number. Where some
     archives have a name of `named`, the others are ignored; where none has, the compressed ones are. `work` stores
     tables of members and converted archives; by default they are stored beside the archives. Raises SourceError, also
     where several compressed archives may each be the dataset, before one is unpacked; TargetError where `work` is
@@ -98,13 +101,19 @@ def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]
         if beside and beside[0].absolute() not in packed.files:
             tell(f"{packed.where} is left alone: {beside[0].relative_to(source)} lies unpacked in {source}")
         else:
-            mounts.append(Mount(folder if packed.is_tar else own, packed))
+            mounts.append(Mount(f"{folder}/{_shard_of(packed, first)}".strip("/") if packed.is_tar else own, packed))
     _check_single(source, [mount.packed for mount in mounts], stems)
     if all(mount.packed.kind in FOREIGN for mount in mounts):
         for packed in (mount.packed for mount in mounts):
             tell(f"{packed.where} is left alone: .{packed.kind} is not read in place. Unpack it if it is needed")
         return []
     return mounts
+
+
+def _shard_of(packed: PackedArchive, first: str) -> str:
+    """Return the name of the set that a tar is a numbered shard of, "" for another tar; `first` is its first member."""
+    match = SHARD.fullmatch(packed.stem)
+    return match["name"] if match and "/" not in first else ""
 
 
 def _check_single(source: Path, archives: Sequence[PackedArchive], stems: Collection[str]) -> None:

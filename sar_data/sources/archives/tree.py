@@ -165,3 +165,14 @@ class FolderWithArchives:
 
     def pread(self, path: str, offset: int, size: int) -> bytes:
         return self._tree(path).pread(path, offset, size)
+
+
+def archives_of(tree: Tree) -> dict[str, ArchiveFile]:
+    """Return the archives whose members a tree shows, by their names."""
+    while (
+        not isinstance(tree, Archive) and (inner := getattr(tree, "archive", getattr(tree, "tree", None))) is not None
+    ):
+        tree = inner
+    parts = tree.parts if isinstance(tree, Archive) else ()
+    above = os.path.commonpath([os.path.dirname(part.path) for part in parts]) if parts else ""
+    return {os.path.relpath(part.path, above): part for part in parts}

@@ -1,0 +1,209 @@
+"""WebDataset and folders like it: all files of one name up to the first dot are one sample.
+
+KEY.npy (or .tif, .png, .jpg, .npz, .image.npy) is its image, or a file a band as KEY.vv.npy; KEY.mask.png its mask;
+KEY.cls its class, KEY.json what else is known of it. Tars are trees of their members (sar_data/sources/archives), so
+that an unpacked one reads the same. Where samples have no such files, lists as train.txt say split and labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from sar_data.containers.entry import Entry, Head, Labels
+from sar_data.containers.layouts import BANDS_FIELD, CLASS_EXTENSION, DOCUMENT_EXTENSION, IMAGE_EXTENSIONS, LABEL_FIELDS
+from sar_data.errors import BadRecord, SourceError
+from sar_data.labels.discovery import walk
+from sar_data.labels.lists import list_names
+from sar_data.labels.splits import folder_split
+from sar_data.naming import few
+from sar_data.raster import any_format, tiff
+from sar_data.record import Sample
+from sar_data.spec import Tree
+from sar_data.system import strict_json
+from sar_data.text import decode
+
+POLARIZATIONS = ("VV", "VH", "HH", "HV")
+IMAGES = (*(f"image.{one}" for one in IMAGE_EXTENSIONS), *IMAGE_EXTENSIONS, *(f"img.{one}" for one in IMAGE_EXTENSIONS))
+MASKS = tuple(f"{word}.{one}" for word in ("mask", "seg", "label") for one in IMAGE_EXTENSIONS)
+SHARE = 0.5  # of the images that have a file beside them which says what they are
+LONGEST = 1 << 24  # bytes of a file that says what a sample is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Samples of several files each; `lists` are those that say split and labels, by split."""
+
+    lists: tuple[tuple[str, str], ...] = ()
+    files: tuple[str, ...] = ()
+    kind = "webdataset"
+    expected = ()
+    classes = ()
+
+    def sentence(self) -> str:
+        beside = f", lists {few([path for _, path in self.lists])}" if self.lists else ""
+        return f"WebDataset: a sample is the files of one name{beside}"
+
+    def entries(self, tree: Tree, bands: Sequence[str]) -> list[Entry]:  # noqa: ARG002 -- names lie in the files
+        entries = []
+        listed = _listed(tree, self.lists)
+        for (folder, key), parts in _samples(tree).items():
+            if not (images := image_paths(parts)):
+                continue
+            rest = [path for path in parts.values() if path not in images]
+            split, labels = listed.get(key, (folder_split(f"{folder}/"), None))
+            entries.append(Entry(name=key, split=split, files=(*images, *sorted(rest)), labels=labels))
+        return entries
+
+    def head(self, tree: Tree, entry: Entry) -> Head:
+        parts = {_parts(path)[2]: path for path in entry.files}
+        images = image_paths(parts)
+        heads = [any_format.header(tree, path) for path in images]
+        places = {tiff.georeference(tree, path) for path in images if any_format.is_tiff(path)}
+        document = _document(tree, parts)
+        bands = tuple(map(str, document.get(BANDS_FIELD) or ()))
+        (shape, dtype), *others = heads
+        if others:  # a file a band
+            if len({*heads}) > 1 or shape[0] != 1:
+                raise BadRecord(entry.where, f"expected a band of one size in each file, found {few(heads)}")
+            bands = tuple(_parts(path)[2].partition(".")[0].upper() for path in images)
+            shape = (len(images), *shape[1:])
+        if bands and len(bands) != shape[0]:
+            raise BadRecord(entry.where, f"expected the {len(bands)} bands {few(bands)}, found {shape[0]}")
+        crs, transform = next(iter(places), (None, None))
+        labels = _labels(tree, parts, document, entry.where)
+        return Head(shape=shape, dtype=dtype, axes="byx", bands=bands, labels=labels, crs=crs, transform=transform)
+
+    def read(self, tree: Tree, entry: Entry) -> Sample:
+        parts = {_parts(path)[2]: path for path in entry.files}
+        samples = [any_format.read(tree.read(path), path) for path in image_paths(parts)]
+        if len({sample.image.shape for sample in samples}) > 1:
+            raise BadRecord(entry.where, "expected bands of one size, found several")
+        mask = next((parts[one] for one in MASKS if one in parts), None)
+        nodata = tuple(count for one in samples for count in one.nodata or (0,) * len(one.image))
+        return replace(
+            samples[0],
+            image=np.concatenate([one.image for one in samples]) if len(samples) > 1 else samples[0].image,
+            nodata=nodata if any(nodata) else (),
+            mask=any_format.codes(tree.read(mask), mask)[0] if mask else None,
+        )
+
+
+def _parts(path: str) -> tuple[str, str, str]:
+    """Return folder, key and extension of a path, as WebDataset parts them."""
+    folder, _, name = path.rpartition("/")
+    key, _, extension = name.partition(".")
+    return folder, key, extension.lower()
+
+
+@lru_cache(maxsize=2)
+def _samples(tree: Tree) -> Mapping[tuple[str, str], Mapping[str, str]]:
+    """Return (folder, key) → extension → path of all files, listed once a process."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for path in walk(tree):
+        folder, key, extension = _parts(path)
+        found.setdefault((folder, key), {})[extension] = path
+    return found
+
+
+def image_paths(parts: Mapping[str, str]) -> list[str]:
+    """Return the image of a sample, or its bands in the order of POLARIZATIONS; [] where it has none."""
+    if (one := next((parts[name] for name in IMAGES if name in parts), None)) is not None:
+        return [one]
+    endings = [f".{one}" for one in IMAGE_EXTENSIONS]
+    return [path for band in POLARIZATIONS for end in endings if (path := parts.get(f"{band.lower()}{end}"))]
+
+
+def _document(tree: Tree, parts: Mapping[str, str]) -> Mapping[str, Any]:
+    if (path := parts.get(DOCUMENT_EXTENSION)) is None:
+        return {}
+    if tree.size(path) > LONGEST:
+        raise BadRecord(path, f"expected a JSON object of at most {LONGEST:,} bytes, found a longer one")
+    try:
+        document = strict_json.loads(tree.read(path))
+    except ValueError as error:
+        raise BadRecord(path, f"expected a JSON object, found none: {error}"[:200]) from None
+    if not isinstance(document, dict):
+        raise BadRecord(path, f"expected a JSON object, found {type(document).__name__}")
+    return document
+
+
+def _labels(tree: Tree, parts: Mapping[str, str], document: Mapping[str, Any], where: str) -> Labels:
+    """Return the labels of a sample: of KEY.cls, else of the first field of KEY.json that is one."""
+    if (path := parts.get(CLASS_EXTENSION)) is not None:
+        word = decode(tree.head(path, LONGEST)).strip()
+        if not word:
+            raise BadRecord(path, "expected a class, found an empty file")
+        return (word,)
+    field = next((one for one in LABEL_FIELDS if document.get(one) is not None), None)
+    return None if field is None else words_of(document[field], f"{where}, {field}")
+
+
+def words_of(value: Any, where: str) -> tuple[str, ...] | None:
+    """Return labels of a plain value: a name, a number, a list of such, or a list of 0 and 1 for each class."""
+    if value is None:
+        return None
+    values = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(one, float) and not one.is_integer() for one in values) or not all(
+        isinstance(one, str | int | float) for one in values
+    ):
+        raise BadRecord(where, f"expected names or numbers of classes, found {value!r:.80}")
+    numbers = [one for one in values if not isinstance(one, str)]
+    if len(values) > 2 and len(numbers) == len(values) and set(numbers) <= {0, 1}:
+        return tuple(str(i) for i, one in enumerate(numbers) if one)
+    return tuple(one if isinstance(one, str) else str(int(one)) for one in values)
+
+
+@lru_cache(maxsize=2)
+def _listed(tree: Tree, lists: tuple[tuple[str, str], ...]) -> Mapping[str, tuple[str, Labels]]:
+    """Return key → split and labels of the lines `path` or `path label,label` of lists; raise BadRecord for others."""
+    found: dict[str, tuple[str, Labels]] = {}
+    keys = {key for _, key in _samples(tree)}
+    for split, path in lists:
+        for number, line in enumerate(decode(tree.read(path)).splitlines(), 1):
+            if not (line := line.strip()):
+                continue
+            name, _, label = line.rpartition(" ") if _parts(line)[1] not in keys or " " in line else (line, "", "")
+            key = _parts(name.strip() or line)[1]
+            if key not in keys:
+                raise BadRecord(f"{path}, line {number}", f"expected the path of an image, found {line[:80]!r}")
+            if key in found:
+                raise BadRecord(f"{path}, line {number}", f"expected every image once, found {key[:80]} again")
+            found[key] = split, tuple(label.split(",")) if label else None
+    return found
+
+
+def members(tree: Tree, *, named: bool) -> Members | None:
+    """Return the container of a tree in which most images have files that say what they are, None for another tree.
+
+    With `named`, of a dataset that is known by its name, arrays without such files count, too: its own are pictures.
+    """
+    samples = [parts for parts in _samples(tree).values() if image_paths(parts)]
+    if not samples:
+        return None
+    said = sum(_says(tree, parts) for parts in samples[:64])
+    if said >= SHARE * len(samples[:64]):
+        return Members()
+    arrays = sum(image_paths(parts)[0].endswith((".npy", ".npz")) for parts in samples)
+    if not named or arrays < SHARE * len(samples):
+        return None
+    try:
+        lists = list_names(tree.files(), "the source")
+    except SourceError:
+        lists = {}
+    return Members(lists=tuple(sorted(lists.items())))
+
+
+def _says(tree: Tree, parts: Mapping[str, str]) -> bool:
+    """Say whether a sample has files as only WebDataset has them beside an image."""
+    if CLASS_EXTENSION in parts or any(name.startswith(("image.", "img.")) for name in parts):
+        return True
+    try:
+        document = _document(tree, parts)
+    except BadRecord:
+        return False
+    return any(isinstance(document.get(field), str | int | list) for field in (*LABEL_FIELDS, BANDS_FIELD))

@@ -1,0 +1,150 @@
+"""Files of rows, Arrow and Parquet, read group by group through a tree: what `datasets` saves and hubs publish.
+
+`datasets` saves Arrow's stream, in which each message says how long it is; so the place of every group of rows is known
+without reading it. Source of the framing: Arrow's format, *Encapsulated message format*.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sar_data.errors import BadRecord, Reading
+from sar_data.raster.parquet_images import TreeFile
+from sar_data.spec import Tree
+from sar_data.system.parquet import check_size
+
+SUFFIXES = (".arrow", ".parquet", ".feather")
+CONTINUATION = b"\xff\xff\xff\xff"
+FILE_MAGIC = b"ARROW1"
+MOST_METADATA = 1 << 24  # bytes of a message without its body
+CACHED_GROUPS = 8
+BODY_LENGTH = 3  # the field of a message's table that says how long its body is
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The schema of a file, and the first row of each of its groups; `places` are those of a stream's messages."""
+
+    schema: pa.Schema
+    starts: tuple[int, ...]
+    rows: int
+    places: tuple[tuple[int, int], ...] = ()
+
+    def group_of(self, row: int) -> int:
+        """Return the group that has a row."""
+        return next(i for i in reversed(range(len(self.starts))) if self.starts[i] <= row)
+
+
+@lru_cache(maxsize=64)
+def groups(tree: Tree, path: str) -> Groups:
+    """Return the groups of a file, found once a process; raise BadRecord for one that cannot be read."""
+    with Reading(path, "a file of rows (Arrow or Parquet)"):
+        if path.endswith(".parquet"):
+            check_size(_file(tree, path), tree.size(path))
+            metadata = pq.ParquetFile(_file(tree, path)).metadata
+            counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+            return _groups(metadata.schema.to_arrow_schema(), counts)
+        if tree.head(path, len(FILE_MAGIC)) == FILE_MAGIC:
+            reader = pa.ipc.open_file(_file(tree, path))
+            return _groups(reader.schema, [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)])
+        schema = pa.ipc.open_stream(_file(tree, path)).schema
+        places = _messages(tree, path)[1:]
+        counts = [_batch(tree, path, schema, place).num_rows for place in places]
+        return _groups(schema, counts, tuple(places))
+
+
+def _groups(schema: pa.Schema, counts: Sequence[int], places: tuple[tuple[int, int], ...] = ()) -> Groups:
+    starts = [0, *accumulate(counts)]
+    return Groups(schema, tuple(starts[:-1]), starts[-1], places)
+
+
+def column(tree: Tree, path: str, name: str, field: str = "") -> list[Any]:
+    """Return the values of one column of a file, or of a field of its structs, as Python has them; raise BadRecord."""
+    found = groups(tree, path)
+    values: list[Any] = []
+    with Reading(path, f"a column {name} whose values can be read"):
+        if path.endswith(".parquet"):
+            table = pq.ParquetFile(_file(tree, path)).read(columns=[f"{name}.{field}" if field else name])
+            table.validate(full=True)
+            chunks = table[name].chunks
+        else:
+            chunks = (_group(tree, path, i, (name,))[0] for i in range(len(found.starts)))
+        for chunk in chunks:
+            values += (chunk.field(field) if field else chunk).to_pylist()
+        return values
+
+
+def cells(tree: Tree, path: str, names: tuple[str, ...], row: int) -> list[pa.Scalar]:
+    """Return the values of some columns in one row, in the order of `names`; raise BadRecord."""
+    with Reading(f"{path}, row {row}", "values that can be read"):
+        number = (found := groups(tree, path)).group_of(row)
+        return [values[row - found.starts[number]] for values in _group(tree, path, number, names)]
+
+
+@lru_cache(maxsize=CACHED_GROUPS)
+def _group(tree: Tree, path: str, number: int, names: tuple[str, ...]) -> list[pa.Array]:
+    """Return the columns of one group, checked: a wrong offset in a file would lead out of its memory."""
+    found = groups(tree, path)
+    if path.endswith(".parquet"):
+        table = pq.ParquetFile(_file(tree, path)).read_row_group(number, columns=list(names))
+        table.validate(full=True)
+        arrays = [table[name].combine_chunks() for name in names]
+    else:
+        if found.places:
+            batch = _batch(tree, path, found.schema, found.places[number])
+        else:
+            batch = pa.ipc.open_file(_file(tree, path)).get_batch(number)
+        arrays = [batch.column(batch.schema.get_field_index(name)) for name in names]
+    for array in arrays:
+        array.validate(full=True)
+    return [array.storage if isinstance(array, pa.ExtensionArray) else array for array in arrays]
+
+
+def _batch(tree: Tree, path: str, schema: pa.Schema, place: tuple[int, int]) -> pa.RecordBatch:
+    start, size = place
+    return pa.ipc.read_record_batch(pa.ipc.read_message(tree.pread(path, start, size)), schema)
+
+
+def _messages(tree: Tree, path: str) -> list[tuple[int, int]]:
+    """Return the first byte and the length of each message of a stream; raise BadRecord for one that is cut off."""
+    found: list[tuple[int, int]] = []
+    at, size = 0, tree.size(path)
+    while at + 8 <= size:
+        head = tree.pread(path, at, 8)
+        before = 8 if head[:4] == CONTINUATION else 4  # before version 0.15 there was no continuation
+        length = struct.unpack("<I", head[before - 4 : before])[0]
+        if length == 0:
+            break
+        if length > MOST_METADATA or at + before + length > size:
+            raise BadRecord(path, f"expected the metadata of a message at byte {at}, found {length:,} bytes of it")
+        whole = before + length + _body_length(tree.pread(path, at + before, length))
+        if at + whole > size:
+            raise BadRecord(path, f"expected {at + whole:,} bytes, found {size:,}: it was cut off, copy it again")
+        found.append((at, whole))
+        at += whole
+    return found
+
+
+def _body_length(metadata: bytes) -> int:
+    """Return the bytes of a message's body, by the flatbuffer that is its metadata."""
+    table = struct.unpack_from("<I", metadata)[0]
+    fields = table - struct.unpack_from("<i", metadata, table)[0]
+    if fields < 0 or struct.unpack_from("<H", metadata, fields)[0] < 4 + 2 * BODY_LENGTH + 2:
+        return 0
+    offset = struct.unpack_from("<H", metadata, fields + 4 + 2 * BODY_LENGTH)[0]
+    length: int = struct.unpack_from("<q", metadata, table + offset)[0] if offset else 0
+    if length < 0:
+        raise ValueError(f"a body of {length} bytes")
+    return length
+
+
+def _file(tree: Tree, path: str) -> pa.PythonFile:
+    return pa.PythonFile(TreeFile(tree, path), mode="r")

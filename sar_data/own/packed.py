@@ -1,0 +1,160 @@
+"""A user's own data in the container of another program: what the container says, and what its owner declares."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+
+from sar_data.containers.dataset import SPLIT, about, counted
+from sar_data.containers.entry import Container, Entry, Labels
+from sar_data.containers.looked import Looked, by_means, look
+from sar_data.containers.reading import Keyed, Plan, keyed, read, scan, units
+from sar_data.containers.targets import TargetForm, target_form
+from sar_data.errors import BadRecord, SourceError, UsageError
+from sar_data.naming import few
+from sar_data.own.classes import infer_classes
+from sar_data.own.declaration import Declaration
+from sar_data.own.guess import POLARIZATIONS
+from sar_data.own.spec import bands_of, spec_of
+from sar_data.spec import Imported, Pipeline, Tree, Unit
+from sar_data.split import declared, parse, random, stratified
+from sar_data.split.policy import SplitPolicy
+
+KINDS = {"classification": False, "multilabel": True}
+"""Task of a declaration → whether a sample may have several labels."""
+
+
+def fit_container(
+    tree: Tree, base: Pipeline, declaration: Declaration, container: Container, otherwise: Unit | None
+) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return the pipeline for a container with what is declared of it, and sentences.
+
+    Raises SourceError where only its owner can say what it means: the unit, or the classes.
+    """
+    names = declaration.bands
+    looked = look(tree, container, names, len(names) or None)
+    order = tuple(looked.bands.index(name) for name in names) if looked.bands and names else ()
+    if not names:
+        names = tuple(sorted(looked.bands, key=_place)) or tuple(str(i + 1) for i in range(looked.axes.bands))
+        order = tuple(looked.bands.index(name) for name in names) if looked.bands else ()
+    found = keyed(tree, container, names if looked.bands else ())
+    labels, form = _labels(tree, container, found, looked, declaration)
+    numbered = tuple(map(str, range(form.count))) if form and form.form == "bits" else container.classes
+    task, classes, told = _task(declaration, numbered, labels)
+    declaration = declaration.model_copy(update={"bands": names, "task": task})
+    kind = (looked.axes.bands if not looked.bands else len(names), looked.dtype)
+    bands = bands_of(declaration, kind, otherwise, lambda: (looked.entries[0].where, looked.images[0]))
+    spec = spec_of(base.spec, declaration, bands, classes, looked.dtype)
+    size = looked.sizes[0] if len(looked.sizes) == 1 else None
+    spec = dataclasses.replace(spec, shape=size, frames=looked.axes.frames)
+    plan = Plan(
+        container=container,
+        asked=names if looked.bands else (),
+        axes=looked.axes,
+        order=order or tuple(range(len(names))),
+        dtype=looked.dtype,
+        size=size,
+        first=looked.entries[0].where,
+        task=spec.tasks[0] if spec.tasks else None,
+        form=form,
+        numbered=container.classes,
+    )
+    fitted = dataclasses.replace(
+        base,
+        spec=spec,
+        units=partial(units, plan=plan),
+        scan=partial(scan, plan=plan),
+        read=partial(read, plan=plan),
+        splits=_splits(declaration, found),
+        fit=None,
+        declare=None,
+        imported=Imported(container.kind, container.files),
+    )
+    said = (counted(container, found), _bands_said(looked, names, spec.units[0]), told, *about(found))
+    return fitted, tuple(filter(None, said))
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Return the place of a band where nobody says it: polarizations first, in their usual order."""
+    return (POLARIZATIONS.index(name) if name in POLARIZATIONS else len(POLARIZATIONS)), name
+
+
+def _bands_said(looked: Looked, names: Sequence[str], unit: str) -> str:
+    """Return how the order of the bands is known, and where the means suggest another one."""
+    if looked.bands:
+        return f"bands by name: {few(looked.bands)}"
+    if measured := by_means(looked, names, unit):
+        order, means = measured
+        if order != tuple(names):
+            return f"warning: bands are taken as {few(names)}, but their {means} suggest {few(order)}"
+        return f"bands {few(names)}, as their {means} suggest, too"
+    return f"bands as given: {few(names)}" if not names[0].isdecimal() else ""
+
+
+def _labels(
+    tree: Tree, container: Container, found: Keyed, looked: Looked, declaration: Declaration
+) -> tuple[list[tuple[str, ...]], TargetForm | None]:
+    """Return the labels of all samples that have some, and the form of those that are bytes."""
+    if declaration.task in ("none", "segmentation"):
+        return [], None
+    all_labels = (_label(tree, container, found, entry) for entry in found.entries.values())
+    stored = [label for label in all_labels if label is not None]
+    raw = [label for label in stored if isinstance(label, bytes)]
+    counts = (len(declaration.classes),) if declaration.classes else ()
+    form = target_form(raw, counts, KINDS.get(declaration.task or "")) if raw else None
+    of_bytes = [form.labels(one) for one in raw] if form else []
+    return [
+        *(one for one in of_bytes if one is not None),
+        *(label for label in stored if not isinstance(label, bytes)),
+    ], form
+
+
+def _label(tree: Tree, container: Container, found: Keyed, entry: Entry) -> Labels:
+    if entry.labels is not None:
+        return entry.labels
+    with suppress(BadRecord):  # scan refuses it or leaves it out
+        if (stored := container.head(tree, entry).labels) is not None:
+            return stored
+        return found.table.labels_of(entry.name) if found.table else None
+    return None
+
+
+def _task(
+    declaration: Declaration, numbered: tuple[str, ...], labels: Sequence[tuple[str, ...]]
+) -> tuple[str, tuple[str, ...], str]:
+    """Return the task, its classes in order, and a sentence; raise SourceError where classes are not known."""
+    if declaration.task == "segmentation":
+        if not declaration.classes:
+            raise SourceError("classes: expected the names of the masks' values in order, found none: give `classes=…`")
+        return "segmentation", declaration.classes, f"masks of {len(declaration.classes)} classes"
+    if not labels:
+        if declaration.task in KINDS:
+            raise SourceError(f"task: expected labels for `task={declaration.task}`, found none in the container")
+        return "none", (), "no labels: a set for self-supervised learning"
+    task = declaration.task or ("classification" if all(len(one) == 1 for one in labels) else "multilabel")
+    counts = Counter(word for one in labels for word in one)
+    classes, source = declaration.classes or numbered, ""
+    if not classes:
+        classes, source = infer_classes(counts)
+    return task, classes, f"labels: {task} of {len(classes)} classes{source}, {few(classes)}"
+
+
+def _splits(declaration: Declaration, found: Keyed) -> Mapping[str, SplitPolicy]:
+    """Return the splits that these data allow, that of the container first where it has one."""
+    offered: dict[str, SplitPolicy] = {}
+    told = found.table is not None and found.table.split is not None
+    if told or any(entry.split for entry in found.entries.values()):
+        offered[SPLIT] = declared.Declared(otherwise="in no split of the container")
+    if declaration.task in KINDS:
+        offered["stratified"] = stratified.Stratified()
+    offered["random"] = random.Random()
+    if declaration.split is None:
+        return offered
+    try:
+        name, policy = parse.parse(declaration.split, offered)
+    except UsageError as error:
+        raise SourceError(f"split: {error}") from None
+    return {name: policy} | {other: offered[other] for other in offered if other != name}

@@ -1,0 +1,58 @@
+"""Arrays of the npz format: a zip of npy files, stored or deflated. One of them is the image; nothing is unpickled."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+
+from sar_data.errors import BadRecord, Reading
+from sar_data.raster import npy
+from sar_data.raster.file_parts import FileParts
+from sar_data.record import Image
+from sar_data.spec import Tree
+
+IMAGES = ("image", "img", "array", "pixels", "data", "x", "arr_0")
+"""The usual names of an image among several arrays, the most likely first."""
+MOST_BYTES = 1 << 30  # of all arrays, unpacked
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def arrays(data: bytes, name: str) -> dict[str, bytes]:
+    """Return the npy files in an npz by their names without suffix; raise BadRecord for another file."""
+    with Reading(name, "an .npz of arrays"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [one for one in archive.infolist() if one.filename.endswith(".npy")]
+        if not members:
+            raise BadRecord(name, "expected arrays, found none")
+        if any(one.compress_type not in METHODS for one in members):
+            raise BadRecord(name, "expected arrays that are stored or deflated, found other ones")
+        if (need := sum(one.file_size for one in members)) > MOST_BYTES:
+            raise BadRecord(name, f"expected arrays of at most {MOST_BYTES:,} bytes, found {need:,}")
+        found = {}
+        for one in members:
+            with archive.open(one) as file:
+                found[one.filename.removesuffix(".npy")] = file.read(one.file_size)
+        return found
+
+
+def image_of(found: Mapping[str, bytes], name: str) -> tuple[str, bytes]:
+    """Return the name and the npy file of the image among arrays: the only one, or the one with a usual name."""
+    folded = {one.lower(): one for one in found}
+    known = next((folded[one] for one in IMAGES if one in folded), None) or (
+        next(iter(found)) if len(found) == 1 else None
+    )
+    if known is None:
+        raise BadRecord(
+            name, f"expected an array called {', '.join(IMAGES[:3])}, found {', '.join(sorted(found))[:120]}"
+        )
+    return known, found[known]
+
+
+def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
+    """Return ((band, y, x), dtype) of the image in a file; raise BadRecord."""
+    return npy.header_of(FileParts.of(image_of(arrays(tree.read(path), path), path)[1]), path)
+
+
+def read(data: bytes, name: str) -> Image:
+    """Return the image [band, y, x], native-endian; bands may come first or last. Raise BadRecord."""
+    return npy.read(image_of(arrays(data, name), name)[1], name)

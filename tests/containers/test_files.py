@@ -1,0 +1,192 @@
+"""WebDataset, arrays with lists, and rows of Arrow and Parquet become the builds of their raw files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sar_data.errors import BadRecord, SarDataError, SourceError
+from sar_data.public import leakage
+from sar_data.sealed.opened import Build
+from sar_data.spec import Pipeline
+from tests.containers import writers
+from tests.containers.imports import imported, scanned
+from tests.containers.writers import Written, encoded
+
+Write = Callable[[Path, Build], None]
+ALL = "random:train=1,val=0,test=0"
+WRITERS: dict[str, Write] = {
+    "webdataset of npy": writers.tars,
+    "npy and lists": writers.lists,
+    "npz and lists": lambda out, build: writers.lists(out, build, "npz"),
+    "arrow, numbers": lambda out, build: writers.rows(out, build, "arrow", "numbers"),
+    "arrow, files": lambda out, build: writers.rows(out, build, "arrow", "file"),
+    "parquet, numbers": lambda out, build: writers.rows(out, build, "parquet", "numbers"),
+    "parquet, files": lambda out, build: writers.rows(out, build, "parquet", "file"),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_container_with_keys_has_the_content_digest_of_the_raw_files(
+    kind: str, eurosat_build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "packed").mkdir()
+    WRITERS[kind](tmp_path / "packed", eurosat_build)
+    manifest = imported("eurosat-sar", tmp_path / "packed", tmp_path / "out").manifest
+    assert manifest.content_digest == eurosat_build.manifest.content_digest
+    assert manifest.imported_from
+    packed = {path.relative_to(tmp_path / "packed").as_posix() for path in (tmp_path / "packed").rglob("[!.]*.*")}
+    hashed = manifest.imported_from.sha256.keys()
+    assert hashed == ({path for path in packed if "images/" not in path} if "lists" not in kind else set())
+
+
+@pytest.mark.parametrize("kind", ["webdataset of npy", "npy and lists", "arrow, numbers", "parquet, files"])
+def test_several_labels_a_sample_are_the_classes_they_mean(
+    kind: str, bigearthnet: Pipeline, ben_build: Build, tmp_path: Path
+) -> None:
+    WRITERS[kind](tmp_path, ben_build)
+    found = {record.key: list(record.labels["clc19"]) for record in scanned(bigearthnet, tmp_path)}
+    assert found == {one.key: one.labels for one in writers.samples(ben_build)}
+
+
+def write_tifs(out: Path, build: Build) -> None:
+    """Write tars of GeoTIFFs, which are a known copy of EuroSAT-SAR, too: its patches' names tell their classes."""
+    writers.tars(out, build, "tif")
+
+
+@pytest.mark.parametrize("kind", ["webdataset of npy", "webdataset of tif", "arrow, numbers", "parquet, files"])
+def test_a_container_of_ones_own_has_the_classes_and_splits_that_it_says(
+    kind: str, eurosat_build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "packed").mkdir()
+    WRITERS.get(kind, write_tifs)(tmp_path / "packed", eurosat_build)
+    made = imported("custom", tmp_path / "packed", tmp_path / "out", unit="dB", declare={"bands": ["VV", "VH"]})
+    (task,) = made.manifest.tasks
+    names = tuple(map(str, range(10))) if kind.startswith("web") else writers.classes(eurosat_build)
+    assert (tuple(task.classes), made.manifest.split_policy.policy) == (names, "container")
+    ours, theirs = (
+        {row["key"]: (row["split"], row["label_indices"], row["xxh3"]) for row in one.index().to_pylist()}
+        for one in (made, eurosat_build)
+    )
+    assert ours == theirs
+
+
+def test_members_keep_georeference_mask_and_bands_of_their_own_files(one: Written, tmp_path: Path) -> None:
+    mask = np.zeros(one.image.shape[1:], np.uint8)
+    for key in ("a", "b", "c"):
+        (tmp_path / f"{key}.vv.tif").write_bytes(encoded(one.image[:1], "tif"))
+        (tmp_path / f"{key}.vh.tif").write_bytes(encoded(one.image[1:], "tif"))
+        (tmp_path / f"{key}.cls").write_text("1")
+        (tmp_path / f"{key}.mask.npy").write_bytes(encoded(mask, "npy"))
+    made = imported(
+        "custom",
+        tmp_path,
+        tmp_path / "out",
+        unit="dB",
+        declare={"task": "segmentation", "classes": ["land", "water"], "split": ALL},
+    )
+    assert [band.name for band in made.manifest.bands] == ["VV", "VH"]
+    rows = made.index().to_pylist()
+    assert {row["crs"] for row in rows} == {"EPSG:32633"}
+    assert len({row["mask_xxh3"] for row in rows}) == 1
+    assert all(row["footprint"] for row in rows)
+
+
+def test_leakage_is_known_of_a_container_without_a_build(eurosat_build: Build, tmp_path: Path) -> None:
+    writers.tars(tmp_path, eurosat_build)
+    assert leakage(tmp_path, full=True)["duplicate"].value == 0
+    named = leakage(tmp_path, dataset="eurosat-sar", full=True, against=eurosat_build.path)
+    assert (named["key"].value, named["near_duplicate"].value) == (1, 1)
+
+
+BROKEN: dict[str, tuple[Callable[[Path, Written], None], str]] = {
+    "a class that is none": (lambda at, one: (at / "b.cls").write_text("99") and None, "expected one of 10 classes"),
+    "an empty class": (
+        lambda at, one: (at / "b.cls").write_text("") and None,
+        "b.cls: expected the file, found an empty one",
+    ),
+    "a cut array": (
+        lambda at, one: (at / "b.npy").write_bytes(encoded(one.image, "npy")[:200]) and None,
+        "b.npy: expected 32,768 bytes",
+    ),
+    "an array of objects": (
+        lambda at, one: np.save(at / "b.npy", np.array([{}], object), allow_pickle=True),
+        "expected numbers, found an array of object",
+    ),
+    "another size": (
+        lambda at, one: (at / "b.npy").write_bytes(encoded(one.image[:, :32, :32], "npy")) and None,
+        r"expected \(64, 64\) pixels",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_wrong_member_is_named(kind: str, one: Written, tmp_path: Path) -> None:
+    for key in "ab":
+        (tmp_path / f"{key}.npy").write_bytes(encoded(one.image, "npy"))
+        (tmp_path / f"{key}.cls").write_text("1")
+    spoil, says = BROKEN[kind]
+    spoil(tmp_path, one)
+    with pytest.raises(BadRecord, match=says):
+        imported("eurosat-sar", tmp_path, tmp_path / "out", split=ALL)
+
+
+def test_wrong_rows_and_columns_are_named(eurosat: Pipeline, one: Written, tmp_path: Path) -> None:
+    good = {"bytes": encoded(one.image, "npy"), "path": "a.npy"}
+    path = tmp_path / "train-0.parquet"
+    for cell, label, says in (
+        ({"bytes": b"<html>", "path": "b"}, 1, "key b: expected an image .*found bytes that begin with b'<html>'"),
+        (None, 1, "row 1: expected an image"),
+        (good | {"path": "b.npy"}, 77, "key b: expected one of 10 classes"),
+    ):
+        pq.write_table(pa.table({"image": [good, cell], "label": [1, label]}), path)
+        with pytest.raises(BadRecord, match=says):
+            scanned(eurosat, tmp_path)
+    ragged = pa.array([[[1.0, 2.0], [3.0]]], pa.list_(pa.list_(pa.float32())))
+    pq.write_table(pa.table({"image": ragged, "label": [1]}), path)
+    with pytest.raises(BadRecord, match="expected rows of one length"):
+        scanned(eurosat, tmp_path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(SarDataError):
+        scanned(eurosat, tmp_path)
+
+
+def test_files_of_several_columns_and_words_that_are_no_split_are_refused(
+    eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    cell = {"bytes": encoded(one.image, "npy"), "path": "a.npy"}
+    pq.write_table(pa.table({"image": [cell], "label": [1], "split": ["dev7"]}), tmp_path / "a.parquet")
+    with pytest.raises(BadRecord, match="expected the split train, val or test, found 'dev7'"):
+        scanned(eurosat, tmp_path)
+    pq.write_table(pa.table({"img": [cell]}), tmp_path / "b.parquet")
+    with pytest.raises(SourceError, match="expected files of the same columns"):
+        scanned(eurosat, tmp_path)
+
+
+def test_a_damaged_stream_ends_in_a_sentence(eurosat: Pipeline, eurosat_build: Build, tmp_path: Path) -> None:
+    writers.rows(tmp_path, eurosat_build, "arrow", "file")
+    path = tmp_path / "train" / "data-00000-of-00001.arrow"
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for number in range(60):
+        damaged = bytearray(whole)
+        for at in random.integers(0, 4096, 4):
+            damaged[at] = random.integers(256)
+        path.write_bytes(damaged if number % 3 else whole[: random.integers(len(whole))])
+        with suppress(SarDataError):  # any other exception is a fault
+            scanned(eurosat, tmp_path)
+
+
+def test_json_that_is_none_is_named(one: Written, tmp_path: Path) -> None:
+    for key in "abc":
+        (tmp_path / f"{key}.npy").write_bytes(encoded(one.image, "npy"))
+        (tmp_path / f"{key}.json").write_text(json.dumps({"label": "Forest"}))
+    (tmp_path / "c.json").write_text("{'label': 1}")
+    with pytest.raises(BadRecord, match=r"c.json: expected a JSON object, found none"):
+        imported("eurosat-sar", tmp_path, tmp_path / "out", split=ALL)
