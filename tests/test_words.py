@@ -14,6 +14,7 @@ from tests.places import ROOT
 ROOMS = (
     "builder",
     "cli",
+    "containers",
     "download",
     "exporters",
     "formats",

@@ -11,7 +11,7 @@ from pathlib import Path
 from sar_data.builder.gate import adapt
 from sar_data.builder.scan import blaming
 from sar_data.builder.unfit import unfit
-from sar_data.containers.dataset import ASKED, imported
+from sar_data.containers.dataset import ASKED, import_dataset
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME
@@ -81,7 +81,7 @@ def _as_it_is(pipeline: Pipeline, tree: Tree) -> Fitted | None:
             return Fitted(fit, tree, discovered)
         if pipeline.copies and (copy := pipeline.copies(tree)):
             return Fitted(copy[0], tree, (), copy[1])
-        if pipeline.declare is None and (container := imported(tree, pipeline)):
+        if pipeline.declare is None and (container := import_dataset(tree, pipeline)):
             return Fitted(container[0], tree, container[2], container[1])
     return None
 

@@ -42,8 +42,8 @@ def axes_of(head: Head, bands: int | None, where: str) -> Axes:
     if len(forms) == 1:
         return _axes(sides, forms[0])
     expected = f"{bands} band{'s' * (bands != 1)}" if bands else f"at most {MOST_BANDS} bands"
-    found = f"the shape {sides}" + (f", which may be {' or '.join(forms)}" if forms else "")
-    raise BadRecord(where, f"expected an image [y, x], [band, y, x] or [y, x, band] of {expected}, found {found}")
+    shape = f"the shape {sides}" + (f", which may be {' or '.join(forms)}" if forms else "")
+    raise BadRecord(where, f"expected an image [y, x], [band, y, x] or [y, x, band] of {expected}, found {shape}")
 
 
 def _axes(sides: Sequence[int], letters: str) -> Axes:
@@ -58,12 +58,12 @@ def _is_possible(sides: Sequence[int], form: str, bands: int | None) -> bool:
     return axes.bands <= MOST_BANDS and axes.bands <= min(axes.size)
 
 
-def same(found: Axes, expected: Axes, where: str, name: str) -> None:
+def same(axes: Axes, expected: Axes, where: str, name: str) -> None:
     """Raise BadRecord where an image has other frames, bands or axes than `name`, the first one."""
-    for word, ours, theirs in (
-        ("frames", found.frames, expected.frames),
-        ("bands", found.bands, expected.bands),
-        ("axes", found.letters, expected.letters),
+    for word, value, first in (
+        ("frames", axes.frames, expected.frames),
+        ("bands", axes.bands, expected.bands),
+        ("axes", axes.letters, expected.letters),
     ):
-        if ours != theirs:
-            raise BadRecord(where, f"expected {theirs} {word}, as {name} has, found {few([ours])}")
+        if value != first:
+            raise BadRecord(where, f"expected {first} {word}, as {name} has, found {few([value])}")

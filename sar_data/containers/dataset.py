@@ -10,7 +10,7 @@ from functools import partial
 from sar_data.containers.entry import Container, Labels
 from sar_data.containers.find import find_container
 from sar_data.containers.looked import Looked, by_means, is_normalized, look
-from sar_data.containers.reading import Keyed, Plan, class_of, keyed, read, scan, units
+from sar_data.containers.reading import Keyed, Plan, class_of, key_samples, read, scan, units
 from sar_data.containers.targets import TargetForm, target_form
 from sar_data.errors import SourceError
 from sar_data.naming import few
@@ -23,7 +23,7 @@ ASKED = ("bands", "classes")
 """Fields of a declaration that say what a container of a published dataset leaves open."""
 
 
-def imported(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple[str, ...]] | None:
+def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple[str, ...]] | None:
     """Return the pipeline that reads a dataset from a container, what was found, and sentences; None without one.
 
     Raises SourceError where the container holds something else, or where only its owner can say what it means: then
@@ -36,17 +36,17 @@ def imported(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple[str, 
     looked = look(tree, container, names, len(names))
     if looked.axes.frames != spec.frames:
         raise SourceError(f"expected {spec.frames} frames a sample of {spec.name}, found {looked.axes.frames}")
-    bands, said = order_of(looked, container, pipeline.asked.get("bands", ()), spec)
-    found = keyed(tree, container, names)
-    made, changed = _with_pixels(spec, looked)
-    task, form, told = _task(spec.tasks, looked, (*looked.labels, *_of_table(found, looked)), classes)
+    bands, order_text = order_of(looked, container, pipeline.asked.get("bands", ()), spec)
+    keys = key_samples(tree, container, names)
+    changed_spec, losses = _with_pixels(spec, looked)
+    task, form, task_text = _task(spec.tasks, looked, (*looked.labels, *_of_table(keys, looked)), classes)
     plan = Plan(
         container=container,
         asked=names,
         axes=looked.axes,
         order=tuple(bands.index(name) for name in names),
         dtype=looked.dtype,
-        size=made.shape,
+        size=changed_spec.shape,
         first=looked.entries[0].where,
         task=task,
         form=form,
@@ -55,33 +55,33 @@ def imported(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple[str, 
     )
     fitted = dataclasses.replace(
         pipeline,
-        spec=dataclasses.replace(made, tasks=(task,) if task else ()),
+        spec=dataclasses.replace(changed_spec, tasks=(task,) if task else ()),
         units=partial(units, plan=plan),
         scan=partial(scan, plan=plan),
         read=partial(read, plan=plan),
-        splits=splits_of(found, pipeline),
+        splits=splits_of(keys, pipeline),
         fit=None,
         copies=None,
         copy_splits={},
         imported=Imported(container.kind, container.files),
     )
-    return fitted, counted(container, found), tuple(filter(None, (said, *changed, told, *about(found))))
+    return fitted, count_splits(container, keys), tuple(filter(None, (order_text, *losses, task_text, *about(keys))))
 
 
-def counted(container: Container, found: Keyed) -> str:
+def count_splits(container: Container, keys: Keyed) -> str:
     """Return what was found, with the number of samples of each split."""
-    of_table = found.table if found.table and found.table.split else None
-    counts = Counter(of_table.split_of(one.name) if of_table else one.split for one in found.entries.values())
+    of_table = keys.table if keys.table and keys.table.split else None
+    counts = Counter(of_table.split_of(entry.name) if of_table else entry.split for entry in keys.entries.values())
     parts = [f"{counts[name]:,} {name}" for name in SPLITS if counts[name]]
     if counts[None]:
         parts.append(f"{counts[None]:,} in no split")
     return f"{container.sentence()}: {', '.join(parts)}"
 
 
-def about(found: Keyed) -> list[str]:
+def about(keys: Keyed) -> list[str]:
     """Return sentences about keys and about the tables beside a container."""
-    others = f"left out: the tables {few(found.others)}, which name fewer of the samples" if found.others else ""
-    return [found.said, found.table.sentence() if found.table else "", others]
+    others = f"left out: the tables {few(keys.others)}, which name fewer of the samples" if keys.others else ""
+    return [keys.changes, keys.table.sentence() if keys.table else "", others]
 
 
 def order_of(
@@ -110,10 +110,10 @@ def order_of(
 
 def _with_pixels(spec: DatasetSpec, looked: Looked) -> tuple[DatasetSpec, list[str]]:
     """Return a dataset's declaration with the size and the type of the container's pixels, and what they lost."""
-    said = []
+    losses = []
     height, width = looked.sizes[0]  # one of another size is a bad record, where the dataset has one size
     if spec.shape not in (None, (height, width)):
-        said.append(
+        losses.append(
             f"images are {height}x{width}, published ones {spec.shape[0]}x{spec.shape[1]}: resized before, how is "
             "unknown, and so is the size of a pixel"
         )
@@ -126,38 +126,38 @@ def _with_pixels(spec: DatasetSpec, looked: Looked) -> tuple[DatasetSpec, list[s
         )
     if stretched:
         bands = tuple(dataclasses.replace(band, unit="8-bit", calibration="stretched") for band in spec.bands)
-        said.append(
+        losses.append(
             f"pixels are 8-bit, published ones {spec.dtype} in {spec.units[0]}: stretched before, how is unknown"
         )
         spec = dataclasses.replace(spec, bands=bands, dtype="uint8", calibration="stretched", wider=())
-    return spec, said
+    return spec, losses
 
 
-def _of_table(found: Keyed, looked: Looked) -> list[Labels]:
-    if found.table is None or found.table.labels is None:
+def _of_table(keys: Keyed, looked: Looked) -> list[Labels]:
+    if keys.table is None or keys.table.labels is None:
         return []
-    return [found.table.labels_of(key) for key in looked.keys]
+    return [keys.table.labels_of(key) for key in looked.keys]
 
 
 def _task(
     tasks: Sequence[Task], looked: Looked, labels: Sequence[Labels], classes: tuple[str, ...]
 ) -> tuple[Task | None, TargetForm | None, str]:
     """Return the task whose labels a container has, the form of its targets, and a sentence."""
-    if looked.masks and (mask := next((one for one in tasks if one.kind == "segmentation"), None)):
+    if looked.masks and (mask := next((task for task in tasks if task.kind == "segmentation"), None)):
         return mask, None, f"masks of {mask.name}"
-    known = [one for one in tasks if one.kind in ("multiclass", "multilabel")]
+    known = [task for task in tasks if task.kind in ("multiclass", "multilabel")]
     targets = [label for label in labels if label is not None]
     if not targets or not known:
-        return None, None, f"no labels of {few([one.name for one in tasks])} in the container" if tasks else ""
+        return None, None, f"no labels of {few([task.name for task in tasks])} in the container" if tasks else ""
     form, task = None, known[0]
     if raw := [label for label in targets if isinstance(label, bytes)]:
         form = target_form(raw, (len(classes or task.classes),), task.kind == "multilabel")
         words = {word for label in raw for word in form.labels(label) or ()}
     else:
         words = {word for label in targets if not isinstance(label, bytes) for word in label}
-        task = next((one for one in known if _means(words, one, classes)), task)
+        task = next((task for task in known if _means(words, task, classes)), task)
     order = f", numbers in the order of {few(classes or task.classes)}; `classes=…` says another order"
-    others = few([one.name for one in tasks if one is not task])
+    others = few([task.name for task in tasks if task is not task])
     left = f"; no labels of {others} in the container" if len(tasks) > 1 else ""
     return task, form, f"labels of {task.name}{order if all(map(str.isdecimal, words)) else ''}{left}"
 
@@ -166,12 +166,12 @@ def _means(words: set[str], task: Task, classes: tuple[str, ...]) -> bool:
     return all(class_of(word, task.classes, classes) is not None for word in words)
 
 
-def splits_of(found: Keyed, pipeline: Pipeline) -> dict[str, SplitPolicy]:
+def splits_of(keys: Keyed, pipeline: Pipeline) -> dict[str, SplitPolicy]:
     """Return the splits of a container, then those of the dataset; lists of names place no samples without names."""
-    told = found.table is not None and found.table.split is not None
+    by_table = keys.table is not None and keys.table.split is not None
     splits: dict[str, SplitPolicy] = {}
-    if told or any(entry.split for entry in found.entries.values()):
+    if by_table or any(entry.split for entry in keys.entries.values()):
         splits[SPLIT] = Declared(otherwise="in no split of the container")
-    nameless = bool(found.said) or all(key.isdecimal() for key in found.entries)
+    nameless = bool(keys.changes) or all(key.isdecimal() for key in keys.entries)
     own = pipeline.splits.items()
     return splits | {name: policy for name, policy in own if not (nameless and isinstance(policy, ByLists))}

@@ -47,11 +47,11 @@ class _OneFile:
 
 def suffix_of(data: bytes, where: str) -> str:
     """Return the suffix of a file by its first bytes; raise BadRecord for one of no known kind."""
-    found = next((suffix for magic, suffix in MAGIC.items() if data.startswith(magic)), None)
-    if found is None:
+    suffix = next((suffix for magic, suffix in MAGIC.items() if data.startswith(magic)), None)
+    if suffix is None:
         kinds = ", ".join(dict.fromkeys(MAGIC.values()))
         raise BadRecord(where, f"expected an image ({kinds}), found bytes that begin with {data[:SHOWN]!r}")
-    return found
+    return suffix
 
 
 def head_of(data: bytes, where: str, labels: Labels = None) -> Head:

@@ -48,26 +48,26 @@ def places(tree: Tree, path: str) -> tuple[Place, ...]:
         pages = tree_of(tree.head(path, BEGINNING), tree.size(path), path)
     except (BuildError, BadRecord) as error:
         raise SourceError(str(error)) from None
-    found: list[Place] = []
+    values: list[Place] = []
     seen: set[int] = set()
     stack = [(pages.root, 0)] if pages.root >= 0 else []
     while stack:
         number, depth = stack.pop()
         if depth > DEEPEST or not 0 <= number < pages.pages or number in seen:
-            raise _damaged(path, number)
+            raise _damage(path, number)
         seen.add(number)
         data = tree.pread(path, number * pages.page, pages.page)
         if len(data) < pages.page:
-            raise _damaged(path, number)
+            raise _damage(path, number)
         try:
-            below = _read_page(data, number, pages, found)
+            below = _read_page(data, number, pages, values)
         except (struct.error, ValueError):
-            raise _damaged(path, number) from None
+            raise _damage(path, number) from None
         stack += [(child, depth + 1) for child in reversed(below)]
-    return tuple(found)
+    return tuple(values)
 
 
-def _read_page(data: bytes, number: int, pages: Pages, found: list[Place]) -> list[int]:
+def _read_page(data: bytes, number: int, pages: Pages, values: list[Place]) -> list[int]:
     """Append the values of a leaf, or return the pages below a branch; raise ValueError or struct.error for others."""
     flags, lower = struct.unpack_from("<HH", data, 10)
     count = (lower - HEAD) >> 1
@@ -90,11 +90,11 @@ def _read_page(data: bytes, number: int, pages: Pages, found: list[Place]) -> li
             raise ValueError("length")
         if start + length > pages.pages * pages.page:
             raise ValueError("length")
-        found.append(Place(key, start, length))
+        values.append(Place(key, start, length))
     return below
 
 
-def _damaged(path: str, number: int) -> SourceError:
+def _damage(path: str, number: int) -> SourceError:
     return SourceError(
         f"{path}: expected pages of one LMDB database, found page {number} damaged, or of a database inside: "
         "copy the file again, or dump it by the program that wrote it"

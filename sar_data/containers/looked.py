@@ -66,7 +66,7 @@ def look(tree: Tree, container: Container, bands: Sequence[str], count: int | No
     for entry, _, axes in seen[:: max(1, len(seen) // MOST_IMAGES)]:
         with suppress(BadRecord):
             sample = container.read(tree, entry)
-            images.append(arranged(sample.image, axes))
+            images.append(arrange(sample.image, axes))
             masks.append(sample.mask is not None)
     kinds = Counter(head.dtype for _, head, _ in seen)
     return Looked(
@@ -82,7 +82,7 @@ def look(tree: Tree, container: Container, bands: Sequence[str], count: int | No
     )
 
 
-def arranged(image: Image, axes: Axes) -> Image:
+def arrange(image: Image, axes: Axes) -> Image:
     """Return a stored image as [frame, band, y, x]."""
     ordered = image.transpose(axes.order)
     return ordered.reshape(axes.frames, axes.bands, *ordered.shape[-2:])

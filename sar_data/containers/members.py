@@ -28,8 +28,12 @@ from sar_data.system import strict_json
 from sar_data.text import decode
 
 POLARIZATIONS = ("VV", "VH", "HH", "HV")
-IMAGES = (*(f"image.{one}" for one in IMAGE_EXTENSIONS), *IMAGE_EXTENSIONS, *(f"img.{one}" for one in IMAGE_EXTENSIONS))
-MASKS = tuple(f"{word}.{one}" for word in ("mask", "seg", "label") for one in IMAGE_EXTENSIONS)
+IMAGES = (
+    *(f"image.{kind}" for kind in IMAGE_EXTENSIONS),
+    *IMAGE_EXTENSIONS,
+    *(f"img.{kind}" for kind in IMAGE_EXTENSIONS),
+)
+MASKS = tuple(f"{word}.{kind}" for word in ("mask", "seg", "label") for kind in IMAGE_EXTENSIONS)
 SHARE = 0.5  # of the images that have a file beside them which says what they are
 LONGEST = 1 << 24  # bytes of a file that says what a sample is
 
@@ -50,7 +54,7 @@ class Members:
 
     def entries(self, tree: Tree, bands: Sequence[str]) -> list[Entry]:  # noqa: ARG002 -- names lie in the files
         entries = []
-        listed = _listed(tree, self.lists)
+        listed = _read_lists(tree, self.lists)
         for (folder, key), parts in _samples(tree).items():
             if not (images := image_paths(parts)):
                 continue
@@ -83,11 +87,11 @@ class Members:
         samples = [any_format.read(tree.read(path), path) for path in image_paths(parts)]
         if len({sample.image.shape for sample in samples}) > 1:
             raise BadRecord(entry.where, "expected bands of one size, found several")
-        mask = next((parts[one] for one in MASKS if one in parts), None)
-        nodata = tuple(count for one in samples for count in one.nodata or (0,) * len(one.image))
+        mask = next((parts[name] for name in MASKS if name in parts), None)
+        nodata = tuple(count for sample in samples for count in sample.nodata or (0,) * len(sample.image))
         return replace(
             samples[0],
-            image=np.concatenate([one.image for one in samples]) if len(samples) > 1 else samples[0].image,
+            image=np.concatenate([sample.image for sample in samples]) if len(samples) > 1 else samples[0].image,
             nodata=nodata if any(nodata) else (),
             mask=any_format.codes(tree.read(mask), mask)[0] if mask else None,
         )
@@ -103,18 +107,18 @@ def _parts(path: str) -> tuple[str, str, str]:
 @lru_cache(maxsize=2)
 def _samples(tree: Tree) -> Mapping[tuple[str, str], Mapping[str, str]]:
     """Return (folder, key) → extension → path of all files, listed once a process."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    groups: dict[tuple[str, str], dict[str, str]] = {}
     for path in walk(tree):
         folder, key, extension = _parts(path)
-        found.setdefault((folder, key), {})[extension] = path
-    return found
+        groups.setdefault((folder, key), {})[extension] = path
+    return groups
 
 
 def image_paths(parts: Mapping[str, str]) -> list[str]:
     """Return the image of a sample, or its bands in the order of POLARIZATIONS; [] where it has none."""
-    if (one := next((parts[name] for name in IMAGES if name in parts), None)) is not None:
-        return [one]
-    endings = [f".{one}" for one in IMAGE_EXTENSIONS]
+    if (image := next((parts[name] for name in IMAGES if name in parts), None)) is not None:
+        return [image]
+    endings = [f".{kind}" for kind in IMAGE_EXTENSIONS]
     return [path for band in POLARIZATIONS for end in endings if (path := parts.get(f"{band.lower()}{end}"))]
 
 
@@ -139,7 +143,7 @@ def _labels(tree: Tree, parts: Mapping[str, str], document: Mapping[str, Any], w
         if not word:
             raise BadRecord(path, "expected a class, found an empty file")
         return (word,)
-    field = next((one for one in LABEL_FIELDS if document.get(one) is not None), None)
+    field = next((name for name in LABEL_FIELDS if document.get(name) is not None), None)
     return None if field is None else words_of(document[field], f"{where}, {field}")
 
 
@@ -148,20 +152,20 @@ def words_of(value: Any, where: str) -> tuple[str, ...] | None:
     if value is None:
         return None
     values = value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(one, float) and not one.is_integer() for one in values) or not all(
-        isinstance(one, str | int | float) for one in values
+    if any(isinstance(value, float) and not value.is_integer() for value in values) or not all(
+        isinstance(value, str | int | float) for value in values
     ):
         raise BadRecord(where, f"expected names or numbers of classes, found {value!r:.80}")
-    numbers = [one for one in values if not isinstance(one, str)]
+    numbers = [value for value in values if not isinstance(value, str)]
     if len(values) > 2 and len(numbers) == len(values) and set(numbers) <= {0, 1}:
-        return tuple(str(i) for i, one in enumerate(numbers) if one)
-    return tuple(one if isinstance(one, str) else str(int(one)) for one in values)
+        return tuple(str(i) for i, value in enumerate(numbers) if value)
+    return tuple(value if isinstance(value, str) else str(int(value)) for value in values)
 
 
 @lru_cache(maxsize=2)
-def _listed(tree: Tree, lists: tuple[tuple[str, str], ...]) -> Mapping[str, tuple[str, Labels]]:
+def _read_lists(tree: Tree, lists: tuple[tuple[str, str], ...]) -> Mapping[str, tuple[str, Labels]]:
     """Return key → split and labels of the lines `path` or `path label,label` of lists; raise BadRecord for others."""
-    found: dict[str, tuple[str, Labels]] = {}
+    rows: dict[str, tuple[str, Labels]] = {}
     keys = {key for _, key in _samples(tree)}
     for split, path in lists:
         for number, line in enumerate(decode(tree.read(path)).splitlines(), 1):
@@ -171,10 +175,10 @@ def _listed(tree: Tree, lists: tuple[tuple[str, str], ...]) -> Mapping[str, tupl
             key = _parts(name.strip() or line)[1]
             if key not in keys:
                 raise BadRecord(f"{path}, line {number}", f"expected the path of an image, found {line[:80]!r}")
-            if key in found:
+            if key in rows:
                 raise BadRecord(f"{path}, line {number}", f"expected every image once, found {key[:80]} again")
-            found[key] = split, tuple(label.split(",")) if label else None
-    return found
+            rows[key] = split, tuple(label.split(",")) if label else None
+    return rows
 
 
 def members(tree: Tree, *, named: bool) -> Members | None:
@@ -185,8 +189,8 @@ def members(tree: Tree, *, named: bool) -> Members | None:
     samples = [parts for parts in _samples(tree).values() if image_paths(parts)]
     if not samples:
         return None
-    said = sum(_says(tree, parts) for parts in samples[:64])
-    if said >= SHARE * len(samples[:64]):
+    telling = sum(_says(tree, parts) for parts in samples[:64])
+    if telling >= SHARE * len(samples[:64]):
         return Members()
     arrays = sum(image_paths(parts)[0].endswith((".npy", ".npz")) for parts in samples)
     if not named or arrays < SHARE * len(samples):

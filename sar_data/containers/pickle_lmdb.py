@@ -53,9 +53,9 @@ class PickleLmdb:
     def entries(self, tree: Tree, bands: Sequence[str]) -> list[Entry]:  # noqa: ARG002 -- a tuple has no names of bands
         entries = []
         for path in self.files:
-            split, found = split_of(path), [place for place in places(tree, path) if not is_hidden(place.key)]
-            names = _names(tree, split, len(found))
-            for place in found:
+            split, values = split_of(path), [place for place in places(tree, path) if not is_hidden(place.key)]
+            names = _names(tree, split, len(values))
+            for place in values:
                 key = place.key.decode("utf-8", "backslashreplace")
                 name = names.get(key, key)
                 entries.append(Entry(name=name, split=split, files=(path,), start=place.start, size=place.size))
@@ -136,7 +136,7 @@ def pickle_lmdb(tree: Tree, files: Sequence[str]) -> PickleLmdb:
     where = f"{path}, key {first.key.decode('utf-8', 'backslashreplace')}"
     values = parse(lambda at, size: tree.pread(path, first.start + at, size), first.size, where)
     if (layout := PICKLES.get(len(values))) is None:
-        known = "; ".join(f"({', '.join(one.parts)})" for one in PICKLES.values())
+        known = "; ".join(f"({', '.join(other.parts)})" for other in PICKLES.values())
         raise BadRecord(where, f"expected a tuple of one of the parts {known}, found {len(values)} parts")
     hidden = {place.key for path in files for place in places(tree, path) if is_hidden(place.key)}
     shown = tuple(key.decode("utf-8", "backslashreplace") for key in sorted(hidden))

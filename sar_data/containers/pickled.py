@@ -176,7 +176,7 @@ class _Machine:
 
     def _foreign(self, code: bytes) -> BadRecord:
         if code in PLAIN:
-            return self._refused(PLAIN[code], "expected bytes, text, whole numbers and tuples")
+            return self._refusal(PLAIN[code], "expected bytes, text, whole numbers and tuples")
         if code not in CALLS:
             return self._broken(f"an instruction of a pickle, found byte {code[0]:#04x}")
         named = ""
@@ -186,10 +186,10 @@ class _Machine:
             text = self._part(self._at, min(WINDOW, self._size - self._at)).split(b"\n")[:2]
             named = ".".join(line.decode("ascii", "replace").strip() for line in text)
         call = f"a call of {named[:SHOWN]}" if named else f"a call ({CALLS[code]})"
-        return self._refused(call, "expected bytes, text, whole numbers and tuples")
+        return self._refusal(call, "expected bytes, text, whole numbers and tuples")
 
-    def _refused(self, found: str, expected: str) -> BadRecord:
-        return BadRecord(self._where, f"{expected}, found {found} in its pickle. {REMEDY}")
+    def _refusal(self, value: str, expected: str) -> BadRecord:
+        return BadRecord(self._where, f"{expected}, found {value} in its pickle. {REMEDY}")
 
     def _broken(self, expected: str) -> BadRecord:
         return BadRecord(self._where, f"expected {expected}: the pickle is damaged, or none")

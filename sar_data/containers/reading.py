@@ -13,7 +13,7 @@ import numpy as np
 
 from sar_data.containers.axes import Axes, axes_of, same
 from sar_data.containers.entry import Container, Entry, Labels, below
-from sar_data.containers.looked import arranged
+from sar_data.containers.looked import arrange
 from sar_data.containers.side_table import SideTable, side_table
 from sar_data.containers.targets import TargetForm, labels_of
 from sar_data.errors import BadRecord, SourceError
@@ -60,19 +60,19 @@ class Keyed:
     """The samples by their keys in the build, words about these where they are not the container's, and the table."""
 
     entries: Mapping[str, Entry]
-    said: str
+    changes: str
     table: SideTable | None
     others: tuple[str, ...]
 
 
 @lru_cache(maxsize=4)
-def keyed(tree: Tree, container: Container, asked: tuple[str, ...]) -> Keyed:
+def key_samples(tree: Tree, container: Container, asked: tuple[str, ...]) -> Keyed:
     """Return the samples of a container by their keys, listed once a process."""
     entries = container.entries(tree, asked)
-    made, said = _keys(entries)
+    keys, changes = _keys(entries)
     names = [entry.name for entry in entries if entry.name]
     table, others = side_table(tree, names, container.files) if names else (None, ())
-    return Keyed(MappingProxyType(dict(zip(made, entries, strict=True))), said, table, others)
+    return Keyed(MappingProxyType(dict(zip(keys, entries, strict=True))), changes, table, others)
 
 
 def _keys(entries: Sequence[Entry]) -> tuple[list[str], str]:
@@ -93,11 +93,11 @@ def _keys(entries: Sequence[Entry]) -> tuple[list[str], str]:
         "the same in several files: each has its file before it": (files, names),
         "missing or not unique: each sample has its number in its split": (splits, rows),
     }
-    for said, (before, after) in ways.items():
-        made = [f"{one}_{two}" for one, two in zip(before, after, strict=True)]
-        if "" not in after and len(set(made)) == len(made):
-            return made, f"keys: {said}, such as {made[0]}"
-    raise SourceError(f"expected samples with different keys, found {few(made)}")
+    for words, (before, after) in ways.items():
+        keys = [f"{first}_{second}" for first, second in zip(before, after, strict=True)]
+        if "" not in after and len(set(keys)) == len(keys):
+            return keys, f"keys: {words}, such as {keys[0]}"
+    raise SourceError(f"expected samples with different keys, found {few(keys)}")
 
 
 def _rows(entries: Sequence[Entry]) -> Iterator[int]:
@@ -109,13 +109,13 @@ def _rows(entries: Sequence[Entry]) -> Iterator[int]:
 
 def units(tree: Tree, plan: Plan) -> list[str]:
     """Return the keys of the samples."""
-    return list(keyed(tree, plan.container, plan.asked).entries)
+    return list(key_samples(tree, plan.container, plan.asked).entries)
 
 
 def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     """Yield the record of one sample, by its head and its row of the table beside the container."""
-    found = keyed(tree, plan.container, plan.asked)
-    entry, table = found.entries[unit], found.table
+    samples = key_samples(tree, plan.container, plan.asked)
+    entry, table = samples.entries[unit], samples.table
     head = plan.container.head(tree, entry)
     axes = axes_of(head, plan.axes.bands, entry.where)
     same(axes, plan.axes, entry.where, plan.first)
@@ -156,17 +156,17 @@ def indices(plan: Plan, stored: Labels, where: str) -> tuple[dict[str, tuple[int
     words = labels_of(plan.form, stored, where) if isinstance(stored, bytes) else stored
     if words is None:
         return {plan.task.name: ()}, UNLABELLED
-    found = []
+    places = []
     for word in words:
         if (index := class_of(word, plan.task.classes, plan.numbered)) is None:
             classes = plan.task.classes
             raise BadRecord(where, f"expected one of {len(classes)} classes, {few(classes)}, found {word!r:.80}")
-        found.append(index)
-    if plan.task.kind == "multiclass" and len(found) != 1:
-        if not found:
+        places.append(index)
+    if plan.task.kind == "multiclass" and len(places) != 1:
+        if not places:
             return {plan.task.name: ()}, UNLABELLED
-        raise BadRecord(where, f"expected one label, found {len(found)}: {few(words)}")
-    return {plan.task.name: tuple(sorted(set(found)))}, None
+        raise BadRecord(where, f"expected one label, found {len(places)}: {few(words)}")
+    return {plan.task.name: tuple(sorted(set(places)))}, None
 
 
 def class_of(word: str, classes: Sequence[str], numbered: Sequence[str]) -> int | None:
@@ -180,13 +180,13 @@ def class_of(word: str, classes: Sequence[str], numbered: Sequence[str]) -> int 
 
 def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     """Return the image [band, y, x], or [frame, band, y, x] of several frames, with the bands in the build's order."""
-    entry = keyed(below(tree), plan.container, plan.asked).entries[record.key]
+    entry = key_samples(below(tree), plan.container, plan.asked).entries[record.key]
     source = tree
     if plan.container.files:  # tables of these are kept between samples, so that their tree must stay the same
         tree.pread(entry.files[0], 0, 1)  # through the tree that records which files were read
         source = below(tree)
     sample = plan.container.read(source, entry)
-    image = arranged(sample.image, plan.axes)[:, list(plan.order)]
+    image = arrange(sample.image, plan.axes)[:, list(plan.order)]
     mask = _mask(sample.mask, entry.where, plan.task) if plan.task and plan.task.kind == "segmentation" else None
     nodata = tuple(sample.nodata[band] for band in plan.order) if sample.nodata else ()
     image = np.ascontiguousarray(image if plan.axes.frames > 1 else image[0])

@@ -68,7 +68,7 @@ def _groups(schema: pa.Schema, counts: Sequence[int], places: tuple[tuple[int, i
 
 def column(tree: Tree, path: str, name: str, field: str = "") -> list[Any]:
     """Return the values of one column of a file, or of a field of its structs, as Python has them; raise BadRecord."""
-    found = groups(tree, path)
+    layout = groups(tree, path)
     values: list[Any] = []
     with Reading(path, f"a column {name} whose values can be read"):
         if path.endswith(".parquet"):
@@ -76,7 +76,7 @@ def column(tree: Tree, path: str, name: str, field: str = "") -> list[Any]:
             table.validate(full=True)
             chunks = table[name].chunks
         else:
-            chunks = (_group(tree, path, i, (name,))[0] for i in range(len(found.starts)))
+            chunks = (_group(tree, path, i, (name,))[0] for i in range(len(layout.starts)))
         for chunk in chunks:
             values += (chunk.field(field) if field else chunk).to_pylist()
         return values
@@ -85,21 +85,21 @@ def column(tree: Tree, path: str, name: str, field: str = "") -> list[Any]:
 def cells(tree: Tree, path: str, names: tuple[str, ...], row: int) -> list[pa.Scalar]:
     """Return the values of some columns in one row, in the order of `names`; raise BadRecord."""
     with Reading(f"{path}, row {row}", "values that can be read"):
-        number = (found := groups(tree, path)).group_of(row)
-        return [values[row - found.starts[number]] for values in _group(tree, path, number, names)]
+        number = (layout := groups(tree, path)).group_of(row)
+        return [values[row - layout.starts[number]] for values in _group(tree, path, number, names)]
 
 
 @lru_cache(maxsize=CACHED_GROUPS)
 def _group(tree: Tree, path: str, number: int, names: tuple[str, ...]) -> list[pa.Array]:
     """Return the columns of one group, checked: a wrong offset in a file would lead out of its memory."""
-    found = groups(tree, path)
+    layout = groups(tree, path)
     if path.endswith(".parquet"):
         table = pq.ParquetFile(_file(tree, path)).read_row_group(number, columns=list(names))
         table.validate(full=True)
         arrays = [table[name].combine_chunks() for name in names]
     else:
-        if found.places:
-            batch = _batch(tree, path, found.schema, found.places[number])
+        if layout.places:
+            batch = _batch(tree, path, layout.schema, layout.places[number])
         else:
             batch = pa.ipc.open_file(_file(tree, path)).get_batch(number)
         arrays = [batch.column(batch.schema.get_field_index(name)) for name in names]
@@ -115,7 +115,7 @@ def _batch(tree: Tree, path: str, schema: pa.Schema, place: tuple[int, int]) -> 
 
 def _messages(tree: Tree, path: str) -> list[tuple[int, int]]:
     """Return the first byte and the length of each message of a stream; raise BadRecord for one that is cut off."""
-    found: list[tuple[int, int]] = []
+    places: list[tuple[int, int]] = []
     at, size = 0, tree.size(path)
     while at + 8 <= size:
         head = tree.pread(path, at, 8)
@@ -128,9 +128,9 @@ def _messages(tree: Tree, path: str) -> list[tuple[int, int]]:
         whole = before + length + _body_length(tree.pread(path, at + before, length))
         if at + whole > size:
             raise BadRecord(path, f"expected {at + whole:,} bytes, found {size:,}: it was cut off, copy it again")
-        found.append((at, whole))
+        places.append((at, whole))
         at += whole
-    return found
+    return places
 
 
 def _body_length(metadata: bytes) -> int:

@@ -73,14 +73,14 @@ class Rows:
 
     def read(self, tree: Tree, entry: Entry) -> Sample:
         path, where = entry.files[0], entry.where
-        found = [_sample(cell, where) for cell in cells(tree, path, self.images, entry.start)]
+        samples = [_sample(cell, where) for cell in cells(tree, path, self.images, entry.start)]
         mask = None
         if self.mask is not None:
             mask = _sample(cells(tree, path, (self.mask,), entry.start)[0], where).image
             mask = mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
-        if len(found) == 1:
-            return Sample(image=found[0].image, mask=mask, nodata=found[0].nodata, fallbacks=found[0].fallbacks)
-        planes = [one.image.reshape(-1, *one.image.shape[-2:]) for one in found]
+        if len(samples) == 1:
+            return Sample(image=samples[0].image, mask=mask, nodata=samples[0].nodata, fallbacks=samples[0].fallbacks)
+        planes = [sample.image.reshape(-1, *sample.image.shape[-2:]) for sample in samples]
         if len({plane.shape for plane in planes}) > 1 or len(planes[0]) != 1:
             raise BadRecord(where, f"expected a band of one size in each of {few(self.images)}, found others")
         return Sample(image=np.concatenate(planes), mask=mask)
@@ -163,7 +163,7 @@ def rows_of(tree: Tree) -> Rows | None:
 
     Raises SourceError where their columns differ.
     """
-    found: dict[tuple[Any, ...], list[str]] = {}
+    columns: dict[tuple[Any, ...], list[str]] = {}
     classes: tuple[str, ...] = ()
     for path in walk(tree):
         name = path.rpartition("/")[2]
@@ -177,14 +177,14 @@ def rows_of(tree: Tree) -> Rows | None:
             raise
         if images := _images(schema):
             chosen = {role: _first(schema, names, images) for role, names in ROLES.items()}
-            found.setdefault((images, *chosen.values()), []).append(path)
+            columns.setdefault((images, *chosen.values()), []).append(path)
             classes = classes or _classes(tree, path, schema, chosen["label"])
-    if not found:
+    if not columns:
         return None
-    if len(found) > 1:
-        shown = "; ".join(f"{few([*columns[0]])} in {few(paths)}" for columns, paths in found.items())
+    if len(columns) > 1:
+        shown = "; ".join(f"{few([*names[0]])} in {few(paths)}" for names, paths in columns.items())
         raise SourceError(f"expected files of the same columns, found {shown}: name the folder of one kind")
-    (((images, *chosen_columns), paths),) = found.items()
+    (((images, *chosen_columns), paths),) = columns.items()
     return Rows(files=tuple(paths), images=images, classes=classes, **dict(zip(ROLES, chosen_columns, strict=True)))
 
 

@@ -46,11 +46,11 @@ class SafetensorsLmdb:
         return f"LMDB of safetensors, a tensor a band, in {few(self.files)}"
 
     def entries(self, tree: Tree, bands: Sequence[str]) -> list[Entry]:
-        found = [(path, place) for path in self.files for place in places(tree, path)]
+        values = [(path, place) for path in self.files for place in places(tree, path)]
         # Patches of one satellite have values of one size: of each size one header is read.
-        firsts = {place.size: (path, place) for path, place in reversed(found)}
+        firsts = {place.size: (path, place) for path, place in reversed(values)}
         named = {size: self._names(tree, path, place) for size, (path, place) in firsts.items()}
-        asked = frozenset(bands) or self._usual(Counter(named[place.size] for _, place in found))
+        asked = frozenset(bands) or self._usual(Counter(named[place.size] for _, place in values))
         return [
             Entry(
                 name=place.key.decode("utf-8", "backslashreplace"),
@@ -59,7 +59,7 @@ class SafetensorsLmdb:
                 start=place.start,
                 size=place.size,
             )
-            for path, place in found
+            for path, place in values
             if asked <= named[place.size]
         ]
 
@@ -117,7 +117,7 @@ def _tensors(tree: Tree, entry: Entry) -> tuple[Tensors, int]:
         raise BadRecord(where, f"expected safetensors, which begin with the length of their header, found {size}")
     try:
         header = strict_json.loads(tree.pread(path, entry.start + LENGTH, size))
-        tensors = {name: _tensor(one) for name, one in header.items() if name != METADATA}
+        tensors = {name: _tensor(tensor) for name, tensor in header.items() if name != METADATA}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadRecord(where, f"expected a header of safetensors, found another one ({error!r:.160})") from None
     room = entry.size - LENGTH - size
@@ -132,8 +132,8 @@ def _tensors(tree: Tree, entry: Entry) -> tuple[Tensors, int]:
     return tensors, LENGTH + size
 
 
-def _tensor(one: Mapping[str, Any]) -> tuple[str, tuple[int, ...], int, int]:
-    dtype, shape, (start, stop) = one["dtype"], one["shape"], one["data_offsets"]
+def _tensor(tensor: Mapping[str, Any]) -> tuple[str, tuple[int, ...], int, int]:
+    dtype, shape, (start, stop) = tensor["dtype"], tensor["shape"], tensor["data_offsets"]
     if dtype not in DTYPES:
         raise ValueError(f"expected a dtype of {', '.join(DTYPES)}, found {dtype!r:.20}")
     if any(type(number) is not int or number < 0 for number in (*shape, start, stop)):

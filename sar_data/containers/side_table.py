@@ -19,7 +19,7 @@ from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
 
 SUFFIXES = (".parquet", ".csv", ".tsv")
-TRIED = 256  # keys that are sought in a table
+TRIED = 256  # keys that are looked up in a table
 ENOUGH = 0.5  # share of them that a table of these samples has
 
 
@@ -65,17 +65,17 @@ def side_table(tree: Tree, names: Sequence[str], files: Sequence[str]) -> tuple[
     `files` are those of the container itself. Raises BadRecord for a table that cannot be read.
     """
     keys = names[:: max(1, len(names) // TRIED)][:TRIED]
-    found: list[tuple[int, SideTable]] = []
+    tables: list[tuple[int, SideTable]] = []
     for path in walk(tree, below=2):
         if path.lower().endswith(SUFFIXES) and path not in files:
             columns = _columns(tree, path)
             counts = {name: len(set(keys).intersection(_words(values))) for name, values in columns.items()}
             name = max(counts, key=counts.__getitem__, default=None)
             if name is not None and counts[name]:
-                found.append((counts[name], _table(path, name, columns)))
-    found.sort(key=lambda one: (-one[0], one[1].path))
-    enough = [table for count, table in found if count >= ENOUGH * len(keys)]
-    others = tuple(table.path for _, table in found if table not in enough[:1])
+                tables.append((counts[name], _table(path, name, columns)))
+    tables.sort(key=lambda match: (-match[0], match[1].path))
+    enough = [table for count, table in tables if count >= ENOUGH * len(keys)]
+    others = tuple(table.path for _, table in tables if table not in enough[:1])
     return (enough[0] if enough else None), others
 
 

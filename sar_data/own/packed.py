@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from sar_data.containers.dataset import SPLIT, about, counted
+from sar_data.containers.dataset import SPLIT, about, count_splits
 from sar_data.containers.entry import Container, Entry, Labels
 from sar_data.containers.looked import Looked, by_means, look
-from sar_data.containers.reading import Keyed, Plan, keyed, read, scan, units
+from sar_data.containers.reading import Keyed, Plan, key_samples, read, scan, units
 from sar_data.containers.targets import TargetForm, target_form
 from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
@@ -40,10 +40,10 @@ def fit_container(
     if not names:
         names = tuple(sorted(looked.bands, key=_place)) or tuple(str(i + 1) for i in range(looked.axes.bands))
         order = tuple(looked.bands.index(name) for name in names) if looked.bands else ()
-    found = keyed(tree, container, names if looked.bands else ())
-    labels, form = _labels(tree, container, found, looked, declaration)
+    samples = key_samples(tree, container, names if looked.bands else ())
+    labels, form = _labels(tree, container, samples, looked, declaration)
     numbered = tuple(map(str, range(form.count))) if form and form.form == "bits" else container.classes
-    task, classes, told = _task(declaration, numbered, labels)
+    task, classes, task_text = _task(declaration, numbered, labels)
     declaration = declaration.model_copy(update={"bands": names, "task": task})
     kind = (looked.axes.bands if not looked.bands else len(names), looked.dtype)
     bands = bands_of(declaration, kind, otherwise, lambda: (looked.entries[0].where, looked.images[0]))
@@ -68,13 +68,18 @@ def fit_container(
         units=partial(units, plan=plan),
         scan=partial(scan, plan=plan),
         read=partial(read, plan=plan),
-        splits=_splits(declaration, found),
+        splits=_splits(declaration, samples),
         fit=None,
         declare=None,
         imported=Imported(container.kind, container.files),
     )
-    said = (counted(container, found), _bands_said(looked, names, spec.units[0]), told, *about(found))
-    return fitted, tuple(filter(None, said))
+    sentences = (
+        count_splits(container, samples),
+        _bands_said(looked, names, spec.units[0]),
+        task_text,
+        *about(samples),
+    )
+    return fitted, tuple(filter(None, sentences))
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -95,30 +100,30 @@ def _bands_said(looked: Looked, names: Sequence[str], unit: str) -> str:
 
 
 def _labels(
-    tree: Tree, container: Container, found: Keyed, looked: Looked, declaration: Declaration
+    tree: Tree, container: Container, samples: Keyed, looked: Looked, declaration: Declaration
 ) -> tuple[list[tuple[str, ...]], TargetForm | None]:
     """Return the labels of all samples that have some, and the form of those that are bytes."""
     if declaration.task in ("none", "segmentation"):
         return [], None
-    all_labels = (_label(tree, container, found, entry) for entry in found.entries.values())
+    all_labels = (_label(tree, container, samples, entry) for entry in samples.entries.values())
     stored = [label for label in all_labels if label is not None]
     raw = [label for label in stored if isinstance(label, bytes)]
     counts = (len(declaration.classes),) if declaration.classes else ()
     form = target_form(raw, counts, KINDS.get(declaration.task or "")) if raw else None
-    of_bytes = [form.labels(one) for one in raw] if form else []
+    of_bytes = [form.labels(target) for target in raw] if form else []
     return [
-        *(one for one in of_bytes if one is not None),
+        *(label for label in of_bytes if label is not None),
         *(label for label in stored if not isinstance(label, bytes)),
     ], form
 
 
-def _label(tree: Tree, container: Container, found: Keyed, entry: Entry) -> Labels:
+def _label(tree: Tree, container: Container, samples: Keyed, entry: Entry) -> Labels:
     if entry.labels is not None:
         return entry.labels
     with suppress(BadRecord):  # scan refuses it or leaves it out
         if (stored := container.head(tree, entry).labels) is not None:
             return stored
-        return found.table.labels_of(entry.name) if found.table else None
+        return samples.table.labels_of(entry.name) if samples.table else None
     return None
 
 
@@ -134,19 +139,19 @@ def _task(
         if declaration.task in KINDS:
             raise SourceError(f"task: expected labels for `task={declaration.task}`, found none in the container")
         return "none", (), "no labels: a set for self-supervised learning"
-    task = declaration.task or ("classification" if all(len(one) == 1 for one in labels) else "multilabel")
-    counts = Counter(word for one in labels for word in one)
+    task = declaration.task or ("classification" if all(len(label) == 1 for label in labels) else "multilabel")
+    counts = Counter(word for label in labels for word in label)
     classes, source = declaration.classes or numbered, ""
     if not classes:
         classes, source = infer_classes(counts)
     return task, classes, f"labels: {task} of {len(classes)} classes{source}, {few(classes)}"
 
 
-def _splits(declaration: Declaration, found: Keyed) -> Mapping[str, SplitPolicy]:
+def _splits(declaration: Declaration, samples: Keyed) -> Mapping[str, SplitPolicy]:
     """Return the splits that these data allow, that of the container first where it has one."""
     offered: dict[str, SplitPolicy] = {}
-    told = found.table is not None and found.table.split is not None
-    if told or any(entry.split for entry in found.entries.values()):
+    by_table = samples.table is not None and samples.table.split is not None
+    if by_table or any(entry.split for entry in samples.entries.values()):
         offered[SPLIT] = declared.Declared(otherwise="in no split of the container")
     if declaration.task in KINDS:
         offered["stratified"] = stratified.Stratified()

@@ -21,31 +21,31 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 def arrays(data: bytes, name: str) -> dict[str, bytes]:
     """Return the npy files in an npz by their names without suffix; raise BadRecord for another file."""
     with Reading(name, "an .npz of arrays"), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = [one for one in archive.infolist() if one.filename.endswith(".npy")]
-        if not members:
+        entries = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        if not entries:
             raise BadRecord(name, "expected arrays, found none")
-        if any(one.compress_type not in METHODS for one in members):
+        if any(member.compress_type not in METHODS for member in entries):
             raise BadRecord(name, "expected arrays that are stored or deflated, found other ones")
-        if (need := sum(one.file_size for one in members)) > MOST_BYTES:
+        if (need := sum(member.file_size for member in entries)) > MOST_BYTES:
             raise BadRecord(name, f"expected arrays of at most {MOST_BYTES:,} bytes, found {need:,}")
-        found = {}
-        for one in members:
-            with archive.open(one) as file:
-                found[one.filename.removesuffix(".npy")] = file.read(one.file_size)
-        return found
+        members = {}
+        for member in entries:
+            with archive.open(member) as file:
+                members[member.filename.removesuffix(".npy")] = file.read(member.file_size)
+        return members
 
 
-def image_of(found: Mapping[str, bytes], name: str) -> tuple[str, bytes]:
+def image_of(members: Mapping[str, bytes], name: str) -> tuple[str, bytes]:
     """Return the name and the npy file of the image among arrays: the only one, or the one with a usual name."""
-    folded = {one.lower(): one for one in found}
-    known = next((folded[one] for one in IMAGES if one in folded), None) or (
-        next(iter(found)) if len(found) == 1 else None
+    folded = {member.lower(): member for member in members}
+    known = next((folded[member] for member in IMAGES if member in folded), None) or (
+        next(iter(members)) if len(members) == 1 else None
     )
     if known is None:
         raise BadRecord(
-            name, f"expected an array called {', '.join(IMAGES[:3])}, found {', '.join(sorted(found))[:120]}"
+            name, f"expected an array called {', '.join(IMAGES[:3])}, found {', '.join(sorted(members))[:120]}"
         )
-    return known, found[known]
+    return known, members[known]
 
 
 def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sar_data.builder.fit import fitted
+from sar_data.builder.fit import fit_source
 from sar_data.builder.itinerary import build
 from sar_data.builder.request import BuildRequest
 from sar_data.record import Record
@@ -22,7 +22,7 @@ def imported(name: str, source: Path, out: Path, **chosen: Any) -> Build:
 
 def scanned(pipeline: Pipeline, source: Path, **asked: tuple[str, ...]) -> list[Record]:
     """Return the records of a container, without a build."""
-    found = fitted(replace(pipeline, asked=asked), open_tree(source), source)
+    found = fit_source(replace(pipeline, asked=asked), open_tree(source), source)
     return [
         record for unit in sorted(found.pipeline.units(found.tree)) for record in found.pipeline.scan(found.tree, unit)
     ]
