@@ -50,7 +50,8 @@ def stats(
     Args:
         path: Sealed build, raw files or their archive, absolute.
         split: One split; none for all of them.
-        by: Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split or an attribute.
+        by: Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split, date or
+            an attribute.
         recompute: Of a build: read the pixels again.
         dataset: Of raw files, where it is not recognised.
         variant: Of raw files: another form of the dataset.

@@ -13,6 +13,7 @@ import xxhash
 import sar_data
 from sar_data import formats
 from sar_data.builder import published
+from sar_data.builder.dates import describe_mixed_dates
 from sar_data.builder.draft import Draft
 from sar_data.builder.fit import Fitted, fit_source
 from sar_data.builder.gate import with_absence
@@ -151,8 +152,9 @@ def scan_source(
             progress=progress,
         )
     pipeline, declared = with_absence(fit.pipeline, fit.tree, scanned.records)
-    _say_all(declared, say)
-    return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *declared))
+    found = (*declared, *describe_mixed_dates(scanned.records))
+    _say_all(found, say)
+    return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *found))
 
 
 def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mapping[str, int], say: Say | None) -> None:

@@ -38,7 +38,8 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 @click.option(
     "--by",
     metavar="NAME",
-    help="Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split or an attribute.",
+    help="Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split, date (reads "
+    "pixels) or an attribute.",
 )
 @click.option(
     "--against",

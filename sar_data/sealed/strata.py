@@ -1,4 +1,4 @@
-"""Statistics of parts of a build, merged from the rows of samples.parquet; pixels are not read.
+"""Statistics of parts of a build, merged from the rows of samples.parquet; only those of dates read pixels.
 
 Counts, means, deviations and extremes are exact; percentiles are estimated from the quantiles of each image.
 """
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.radiometry import CONVERTIBLE, DECIBELS
+from sar_data.sealed.dates import samples_by_date
 from sar_data.sealed.documents import BandDocument, BandStatistics, Circular, DomainStatistics, SplitStatistics
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
@@ -34,6 +35,7 @@ from sar_data.statistics.units import domains
 
 Floats = npt.NDArray[np.float64]
 BY = ("split", "class", "pass", "orbit", "season", "month", "year", "platform", "place", "group")
+DATE = "date"
 COLUMNS = {"split": "split", "pass": "orbit_pass", "orbit": "relative_orbit", "place": "place", "group": "group"}
 SEASONS = ("DJF", "MAM", "JJA", "SON")  # by months: the same in both hemispheres
 UNKNOWN = "unknown"
@@ -66,14 +68,21 @@ class Shift:
 def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum]:
     """Return the parts of a build, or of one split, that differ in `by`: the largest first, splits and times in order.
 
-    `by` is one of BY or an attribute of the index. An image of several classes is in the part of each of them. Raises
-    UsageError for a `by` that does not exist or that no image has, BuildError without samples.parquet.
+    `by` is one of BY, DATE or an attribute of the index. An image of several classes is in the part of each of them;
+    dates come in the image's order. Raises UsageError for a `by` that does not exist or that no image has, BuildError
+    without samples.parquet.
     """
+    index = read_index(build.path / INDEX_NAME)
+    index = index.filter(pc.is_in(index["split"], pa.array(nonempty_splits(build.manifest, split))))
+    if by == DATE:
+        parts: dict[str, Stratum] = {}
+        for date, table in samples_by_date(build, index).items():
+            keys = table["key"].unique()
+            parts |= _strata(table, keys, build.manifest, {date: range(len(keys))})
+        return parts
     samples = read_samples(build.path, without=[THUMBNAIL])
     if samples is None:
         raise BuildError(f"{build.path}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
-    index = read_index(build.path / INDEX_NAME)
-    index = index.filter(pc.is_in(index["split"], pa.array(nonempty_splits(build.manifest, split))))
     return divide(index, samples, build.manifest, by)
 
 
@@ -94,7 +103,14 @@ def divide(index: pa.Table, samples: pa.Table, manifest: Manifest, by: str) -> d
         rows = dict(sorted(rows.items(), key=lambda part: (part[0] == UNKNOWN, part[0])))
     elif by != "split":
         rows = dict(sorted(rows.items(), key=lambda part: (-len(part[1]), part[0])))
-    tables = _by_band(samples, index["key"], layout_of(manifest).bands)
+    return _strata(samples, index["key"], manifest, rows)
+
+
+def _strata(
+    samples: pa.Table, keys: pa.ChunkedArray | pa.Array, manifest: Manifest, rows: Mapping[str, Sequence[int]]
+) -> dict[str, Stratum]:
+    """Return the parts whose samples are `rows` of the keys."""
+    tables = _by_band(samples, keys, layout_of(manifest).bands)
     bands = {band.name: band for band in manifest.bands}
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -159,7 +175,7 @@ def _values(index: pa.Table, by: str) -> list[Any]:
         texts = zip(index["dates"].to_pylist(), index["group"].to_pylist(), index["key"].to_pylist(), strict=True)
         return [row.get("platform") or _platform(*text) for row, text in zip(attrs, texts, strict=True)]
     if not any(by in row for row in attrs):
-        raise unknown("by", by, [*BY, *sorted({name for row in attrs for name in row})])
+        raise unknown("by", by, [*BY, DATE, *sorted({name for row in attrs for name in row})])
     return [row.get(by) for row in attrs]
 
 
@@ -172,10 +188,9 @@ def _period(time: datetime | None, by: str) -> str | None:
 
 
 def _platform(dates: Sequence[Mapping[str, Any]], group: str | None, key: str) -> str | None:
-    """Return the only platform of an image's dates, or the Sentinel-1 satellite in the name of its group or key."""
-    known = {date["platform"] for date in dates or () if date["platform"]}
-    if len(known) == 1:
-        return str(known.pop())
+    """Return the platforms of an image's dates, or the Sentinel-1 satellite in the name of its group or key."""
+    if known := {date["platform"] for date in dates or () if date["platform"]}:
+        return " and ".join(sorted(known))
     matches = (SENTINEL1.search(name) for name in (group, key) if name)
     return next((match[1] for match in matches if match), None)
 
@@ -186,7 +201,7 @@ def _plain(value: Any) -> list[str]:
     return [UNKNOWN if value is None else str(value)]
 
 
-def _by_band(samples: pa.Table, keys: pa.ChunkedArray, bands: Sequence[str]) -> dict[str, pa.Table]:
+def _by_band(samples: pa.Table, keys: pa.ChunkedArray | pa.Array, bands: Sequence[str]) -> dict[str, pa.Table]:
     """Return the rows of each band in the order of the keys."""
     tables = {band: samples.filter(pc.equal(samples["band"].cast(pa.string()), band)) for band in bands}
     return {band: table.take(pc.index_in(keys, table["key"])) for band, table in tables.items()}

@@ -1,0 +1,22 @@
+"""What a build says of the dates of its samples: which of them differ in more than time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sar_data.record import Record
+
+
+def describe_mixed_dates(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return a sentence for the records whose dates are of several platforms, and one for several relative orbits.
+
+    Images of two satellites may be apart by pixels, those of two orbits are seen from other angles.
+    """
+    sentences = []
+    for field, words in (("platform", "platforms"), ("relative_orbit", "relative orbits")):
+        values = [(record.key, {getattr(date, field) for date in record.dates} - {None}) for record in records]
+        if mixed := [(key, sorted(known)) for key, known in values if len(known) > 1]:
+            key, known = mixed[0]
+            found = " and ".join(map(str, known))
+            sentences.append(f"{len(mixed):,} of {len(records):,} samples mix {words}, such as {key}: {found}")
+    return tuple(sentences)

@@ -1,0 +1,41 @@
+"""Figures of each date of the images of a build, for which their pixels are read: samples.parquet has those of all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from sar_data.errors import UsageError
+from sar_data.formats.storage import physical
+from sar_data.sealed.opened import Build, layout_of
+from sar_data.sealed.places import places
+from sar_data.sealed.samples import samples_table
+from sar_data.statistics.tally import Tally, survey
+from sar_data.statistics.thumbnail import CELLS
+
+
+def samples_by_date(build: Build, index: pa.Table) -> dict[str, pa.Table]:
+    """Return what samples.parquet has, of each date of packed index rows: by its role, or its number.
+
+    A date that an image lacks, all NaN, has no row. Raises UsageError where images have one date, BuildError for an
+    image that cannot be read.
+    """
+    layout, scale = layout_of(build.manifest), build.manifest.storage.scale
+    if layout.frames == 1:
+        raise UsageError("by='date': expected a build of several dates an image, found one of a single date")
+    known = index["dates"][0].as_py()
+    names = [date["role"] for date in known] if known else [str(i + 1) for i in range(layout.frames)]
+    tallies = {name: Tally(layout.units) for name in names}
+    rows: dict[str, list[int]] = {name: [] for name in names}
+    with build.reader() as reader:
+        for row, place in enumerate(places(index)):
+            image = physical(reader.read(place), scale)[..., : place.shape[0], : place.shape[1]]
+            for name, frame in zip(names, image, strict=True):
+                if np.isfinite(frame).any():
+                    tallies[name].add(survey(frame))
+                    rows[name].append(row)
+    tables = {}
+    for name in (name for name in names if rows[name]):
+        blank = np.zeros((len(rows[name]), len(layout.bands), CELLS), np.int8)
+        tables[name] = samples_table(index.take(rows[name]), layout.bands, tallies[name].figures(), blank)
+    return tables
