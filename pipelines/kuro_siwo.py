@@ -67,9 +67,9 @@ def scan(tree: Tree, unit: str, dates: tuple[str, ...] = tuple(ROLES)) -> Iterat
         raise BadRecord(unit, f"expected one file of each date and band in ACTIVATION/AREA/ID, found {names}")
     parts = [[files.get(f"{date}_{band}") for band in BANDS] for date in dates]
     for date, part in zip(dates, parts, strict=True):
-        days = {found and found["day"] for found in part}
-        if len(days) > 1 or (date == "MS1" and None in days):
-            raise BadRecord(unit, f"expected {date}_IVV and {date}_IVH of one day, found {', '.join(map(str, days))}")
+        days = sorted({found["day"] if found else "none" for found in part})
+        if len(days) > 1 or (date == "MS1" and "none" in days):
+            raise BadRecord(unit, f"expected {date}_IVV and {date}_IVH of one day, found {', '.join(days)}")
     masks = [found for name in ("MK0_MNA", "MK0_MLU") if (found := files.get(name))]
     paths = [f"{unit}/{found[0]}" for found in (*(one for part in parts for one in part if one), *masks)]
     crs, transform = tiff.georeference(tree, f"{unit}/{files['MS1_IVV'][0]}")

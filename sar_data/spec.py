@@ -118,6 +118,11 @@ def mask_classes(tasks: Iterable[Learnt]) -> tuple[str, ...]:
     return next((tuple(task.classes) for task in tasks if task.kind in MASKED), ())
 
 
+def is_change(tasks: Iterable[Learnt]) -> bool:
+    """Say whether samples are dates of a place with a mask of what changed between them."""
+    return any(task.kind == "change" for task in tasks)
+
+
 def suitable_container(shape: tuple[int, int] | None) -> Literal["webdataset", "zarr"]:
     """Return the container for images of this (height, width): zarr where they have one, which it needs."""
     return "webdataset" if shape is None else "zarr"

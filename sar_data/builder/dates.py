@@ -17,6 +17,6 @@ def describe_mixed_dates(records: Sequence[Record]) -> tuple[str, ...]:
         values = [(record.key, {getattr(date, field) for date in record.dates} - {None}) for record in records]
         if mixed := [(key, sorted(known)) for key, known in values if len(known) > 1]:
             key, known = mixed[0]
-            found = " and ".join(map(str, known))
-            sentences.append(f"{len(mixed):,} of {len(records):,} samples mix {words}, such as {key}: {found}")
+            example = f"{key}: {' and '.join(map(str, known))}"
+            sentences.append(f"{len(mixed):,} of {len(records):,} samples mix {words}, such as {example}")
     return tuple(sentences)

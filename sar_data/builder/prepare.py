@@ -152,9 +152,9 @@ def scan_source(
             progress=progress,
         )
     pipeline, declared = with_absence(fit.pipeline, fit.tree, scanned.records)
-    found = (*declared, *describe_mixed_dates(scanned.records))
-    _say_all(found, say)
-    return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *found))
+    discovered = (*declared, *describe_mixed_dates(scanned.records))
+    _say_all(discovered, say)
+    return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *discovered))
 
 
 def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mapping[str, int], say: Say | None) -> None:

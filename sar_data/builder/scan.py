@@ -25,7 +25,7 @@ from sar_data.sealed.records import to_records, to_table
 from sar_data.sources.filter import pop_read_paths, true_path
 from sar_data.sources.placeholder import HEAD, explain_placeholders, placeholder_at
 from sar_data.sources.tree import RecordingTree
-from sar_data.spec import Pipeline, Tree
+from sar_data.spec import Pipeline, Tree, is_change
 from sar_data.split.ground.cells import with_cells
 from sar_data.system.bulk import bulk
 
@@ -200,7 +200,7 @@ def _sound(pipeline: Pipeline, tree: Tree, record: Record) -> Record:
         if time is not None and time.tzinfo is None:
             raise ValueError(f"{record.key}: expected a time with a time zone, found {time}")
     spec = pipeline.spec
-    if any(task.kind == "change" for task in spec.tasks) and len(record.dates) != spec.frames:
+    if is_change(spec.tasks) and len(record.dates) != spec.frames:
         raise ValueError(f"{record.key}: expected a date of each of {spec.frames} images, found {len(record.dates)}")
     if missing := [task.name for task in spec.tasks if task.name not in record.labels]:
         raise ValueError(f"{record.key}: expected labels of each task, found none of {', '.join(missing)}")

@@ -17,6 +17,7 @@ TASKS = {
     "multiclass": "image-classification",
     "multilabel": "image-classification",
     "segmentation": "image-segmentation",
+    "change": "image-segmentation",
     "detection": "object-detection",
 }
 

@@ -21,7 +21,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.records import to_object
-from sar_data.spec import MASKED
+from sar_data.spec import MASKED, is_change
 from sar_data.views.stretch import stretch, units_of
 
 Floats = npt.NDArray[np.float32]
@@ -57,12 +57,13 @@ def pictures(build: Build, rows: pa.Table) -> tuple[dict[str, Picture], str]:
         return {}, ""
     side = min(LARGEST, int((MOST_PIXELS / len(rows)) ** 0.5))
     images, masks = [], []
+    changing = is_change(build.manifest.tasks)
     with build.reader() as reader:
         for place in places(rows):
             height, width = place.shape
             image = physical(reader.read(place), build.manifest.storage.scale)[..., :height, :width]
-            # Of several frames the first is shown.
-            images.append(_shrunk(image.reshape(-1, *image.shape[-3:])[0], side))
+            # Of several frames the first is shown; of a change the last, which is what its mask was drawn on.
+            images.append(_shrunk(image.reshape(-1, *image.shape[-3:])[-1 if changing else 0], side))
             masked = place.mask_offset is not None
             masks.append(_mask(reader.mask(place)[:height, :width], side) if masked else "")
     shown, note = stretch(images, units_of(build.manifest))

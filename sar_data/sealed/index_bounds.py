@@ -20,6 +20,7 @@ from sar_data.formats.container import Grid, Layout, Shard
 from sar_data.record import FARTHEST, Record
 from sar_data.sealed.index import value_of
 from sar_data.sealed.manifest import Manifest
+from sar_data.spec import is_change
 
 FARTHEST_BYTE = 1 << 62  # largest offset in a file of unknown size
 FAR = 1 << 24  # pixels from an image's corner; rotated boxes and polygons may leave the image
@@ -176,7 +177,7 @@ def _records(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[str, Any, str
         dates = _whole(rows["dates"])
         late = pc.invert(_in_time(pc.struct_field(pc.list_flatten(dates), "time")))
         yield "dates", _none_of(dates, late), f"times of {FIRST.year} to {LAST.year}"
-        if any(task.kind == "change" for task in manifest.tasks):
+        if is_change(manifest.tasks):
             yield "dates", pc.equal(pc.list_value_length(dates), manifest.frames), f"{manifest.frames} dates"
 
 

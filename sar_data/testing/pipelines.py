@@ -25,7 +25,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.verify import verify
 from sar_data.sources.tree import Folder, RecordingTree
 from sar_data.sources.view import TreeView
-from sar_data.spec import MASKED, Pipeline, Tree, mask_classes
+from sar_data.spec import MASKED, Pipeline, Tree, is_change, mask_classes
 from sar_data.split.policy import SPLITS, UNUSED
 
 HEAD = 4096  # bytes: a small image may lie in its file's head as a whole
@@ -192,7 +192,7 @@ class PipelineContract:
 
     def test_a_change_has_a_date_for_each_of_its_images_in_an_order_of_roles(self, records: list[Record]) -> None:
         spec = self.pipeline.spec
-        if any(task.kind == "change" for task in spec.tasks):
+        if is_change(spec.tasks):
             assert spec.frames > 1
             assert len({tuple(date.role for date in record.dates) for record in records}) == 1
             assert {len(record.dates) for record in records} == {spec.frames}

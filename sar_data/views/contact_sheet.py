@@ -23,7 +23,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
 from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.records import to_object
-from sar_data.spec import mask_classes
+from sar_data.spec import is_change, mask_classes
 from sar_data.system.suffixes import PICTURES, check_suffix
 from sar_data.views.figure import save
 from sar_data.views.heading import Entry, Heading
@@ -72,7 +72,7 @@ def draw(
     rows = rows.take(np.sort(chosen))
     drawn_places, steps = places(rows), []
     classes = mask_classes(manifest.tasks)
-    changing = any(task.kind == "change" for task in manifest.tasks)
+    changing = is_change(manifest.tasks)
     frames = manifest.frames if changing else 1  # of other sets the first is shown
     images: list[Floats] = []
     masks: list[Mask | None] = []

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sar_data.record import Image, Object, Record, Sample, SourceFile
+from sar_data.record import Date, Image, Object, Record, Sample, SourceFile
 from sar_data.sealed.opened import Build
 from sar_data.spec import MASKED, Band, DatasetSpec, Pipeline, Task, TaskKind, Tree
 from sar_data.split.random import Random
@@ -59,6 +59,7 @@ def pipeline(
             labels=labels,
             objects=objects,
             shape=size,
+            dates=tuple(Date(role=str(date)) for date in range(frames)) if kind == "change" else (),
             orbit_pass=("ascending", "descending")[facts["seed"] % 2],
         )
 
