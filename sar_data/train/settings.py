@@ -260,6 +260,10 @@ class Change(Segment):
         return super().seen(channels, dates) if self.fusion == "early" else channels
 
 
+ROTATED = ("rotated-fcos", "oriented-rcnn")
+"""Detectors of rotated boxes, the default first."""
+
+
 class Detect(Tuned):
     """Train a detector of boxes."""
 
@@ -267,7 +271,16 @@ class Detect(Tuned):
     needs = "detect takes boxes"
     maker = "sar_data.train.detect:Detection"
 
-    detector: Literal["fcos", "faster-rcnn"] = pydantic.Field("fcos", description="Detector on top of the pyramid.")
+    boxes: Literal["horizontal", "rotated"] = pydantic.Field(
+        "horizontal", description="Boxes that are learnt and found; rotated ones are drawn around outlines, too."
+    )
+    detector: Literal["fcos", "faster-rcnn", "rotated-fcos", "oriented-rcnn"] = pydantic.Field(
+        "fcos",
+        description="Detector on top of the pyramid; of rotated boxes rotated-fcos (the default) or oriented-rcnn.",
+    )
+    box_loss: Literal["gwd", "kfiou"] | None = pydantic.Field(
+        None, description="Loss of boxes as Gaussians, of rotated-fcos alone; by default gwd."
+    )
     channels: int = pydantic.Field(
         256, ge=32, le=MOST_CHANNELS, multiple_of=32, description="Channels of the pyramid and FCOS's head."
     )
@@ -283,6 +296,34 @@ class Detect(Tuned):
     by: str = pydantic.Field(
         "scene", description="Attribute of the index; figures are told for each of its values, too, if they are few."
     )
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _matched(cls, given: Any) -> Any:
+        """Let a detector say what its boxes are, and boxes which detector is the default."""
+        if not isinstance(given, dict):
+            return given
+        boxes, detector = given.get("boxes"), given.get("detector")
+        if boxes is None and detector in ROTATED:
+            given = {**given, "boxes": "rotated"}
+        elif boxes == "rotated" and detector is None:
+            given = {**given, "detector": ROTATED[0]}
+        if given.get("detector") == ROTATED[0] and given.get("box_loss") is None:
+            given = {**given, "box_loss": "gwd"}
+        return given
+
+    @pydantic.model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        """Refuse a detector of other boxes, and a loss that it does not have."""
+        if (self.detector in ROTATED) != (self.boxes == "rotated"):
+            fitting = ROTATED if self.boxes == "rotated" else ("fcos", "faster-rcnn")
+            raise ValueError(
+                f"detector {self.detector}: expected {' or '.join(fitting)}, which find {self.boxes} boxes "
+                f"(`boxes={self.boxes}`)"
+            )
+        if self.box_loss is not None and self.detector != ROTATED[0]:
+            raise ValueError(f"box_loss {self.box_loss}: is of `detector={ROTATED[0]}`, found {self.detector}")
+        return self
 
     @property
     def tiles(self) -> int | None:

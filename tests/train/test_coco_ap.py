@@ -45,7 +45,7 @@ def table(*images: dict[str, Any], **more: list[Any]) -> pa.Table:
         "true_areas": [[(b[2] - b[0]) * (b[3] - b[1]) for b, *_ in row] for row in there],
         "true_crowds": [[len(one) > 2 for one in row] for row in there],
     }
-    columns |= {name: pa.array(columns[name], kind) for name, kind in COLUMNS.items()}
+    columns |= {name: pa.array(columns[name], kind) for name, kind in COLUMNS.items() if name in columns}
     return pa.table({**columns, **more})
 
 

@@ -12,14 +12,16 @@ from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from sar_data.errors import UsageError
-from sar_data.train.detect.detectors import DETECTORS, Counted, Grid
+from sar_data.train.detect import DETECTORS
+from sar_data.train.detect.detectors import Counted, Grid
 from sar_data.train.detect.necks import Coarsest
 from sar_data.train.losses import backward
 from sar_data.train.models import backbone
+from sar_data.train.settings import ROTATED
 
 Batch = tuple[Tensor, list[dict[str, Tensor]]]
 BANDS = ("VV", "VH")
-SIDE = 64
+SIDE, PROPOSALS = 64, 60
 ENCODERS = [
     ("resnet10t", SIDE),
     ("convnext_atto", SIDE),
@@ -40,7 +42,10 @@ def detector(
 ) -> Any:
     torch.manual_seed(0)
     encoder = backbone(model, bands, image_size=side)
-    return DETECTORS[name](encoder, classes, channels=32, threshold=threshold, most=100)
+    made = DETECTORS[name](encoder, classes, channels=32, threshold=threshold, most=100)
+    if "rcnn" in name:  # which looks at thousands of proposals
+        made.rpn._pre_nms_top_n = made.rpn._post_nms_top_n = {"training": PROPOSALS, "testing": PROPOSALS}
+    return made
 
 
 def steady(model: nn.Module) -> nn.Module:
@@ -59,8 +64,14 @@ def batch(count: int, *, boxes: tuple[int, ...] = (2, 0, 1, 3), side: int = SIDE
         number = boxes[image % len(boxes)]
         corner = torch.rand((number, 2), generator=random, dtype=torch.float64) * (side - 30)
         size = 6 + torch.rand((number, 2), generator=random, dtype=torch.float64) * 22
-        targets.append({"boxes": torch.cat([corner, corner + size], 1), "labels": torch.arange(number) % 2})
+        upright = torch.cat([corner, corner + size], 1)
+        turned = torch.cat([corner + size / 2, size, torch.linspace(-80, 70, number)[:, None].double()], 1)
+        targets.append({"boxes": upright, "rotated": turned, "labels": torch.arange(number) % 2})
     return torch.randn((count, 2, side, side), generator=random, dtype=torch.float64), targets
+
+
+def single(targets: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    return [{name: values.float() if name != "labels" else values for name, values in one.items()} for one in targets]
 
 
 def gradients(model: Any, halves: list[Batch]) -> list[Tensor]:
@@ -84,25 +95,34 @@ def test_the_tensor_that_reaches_the_encoder_is_the_batch_s_own(name: str, train
     images = images.float() * 1000 + 300
     seen: list[Tensor] = []
     model.backbone.encoder.net.conv1.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    model(images, [{"boxes": one["boxes"].float(), "labels": one["labels"]} for one in targets])
+    model(images, single(targets))
     assert seen[0] is images
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("name", DETECTORS)
-@pytest.mark.parametrize(("model", "side"), ENCODERS)
+@pytest.mark.parametrize(
+    ("name", "model", "side"),
+    # All detectors stand on one pyramid.
+    [
+        *((name, *one) for name in ("fcos", "faster-rcnn") for one in ENCODERS),
+        *((name, *ENCODERS[0]) for name in ROTATED),
+    ],
+)
 def test_every_encoder_carries_every_detector_and_every_parameter_learns(name: str, model: str, side: int) -> None:
     made = detector(name, model, side=side, bands=("VV", "VH", "VV-VH")).train()
     images = torch.randn(2, 3, side, side)
     boxes = torch.tensor([[8.0, 8, 24, 28], [20, 30, 60, 62]])
-    targets = [{"boxes": boxes, "labels": torch.tensor([0, 1])}, {"boxes": boxes[:0], "labels": torch.zeros(0).long()}]
+    turned = torch.tensor([[16.0, 18, 20, 12, 30], [40, 46, 40, 20, -50]])
+    targets = [{"boxes": boxes, "rotated": turned, "labels": torch.tensor([0, 1])}]
+    targets.append({"boxes": boxes[:0], "rotated": turned[:0], "labels": torch.zeros(0).long()})
     loss = made.value(made(images, targets))
     loss.backward()
     assert torch.isfinite(loss)
     assert [name for name, p in made.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()] == []
     found = made.eval()(images)
     assert len(found) == 2
-    assert all(sorted(one) == ["boxes", "labels", "scores"] for one in found)
+    kinds = ["boxes", "labels", *(["rotated"] if name in ROTATED else []), "scores"]
+    assert all(sorted(one) == kinds for one in found)
     assert all(set(one["labels"].tolist()) <= {0, 1} for one in found)
 
 
@@ -110,7 +130,7 @@ def test_every_encoder_carries_every_detector_and_every_parameter_learns(name: s
 def test_a_batch_without_any_object_has_a_loss_and_gradients_for_all(name: str) -> None:
     model = detector(name).train()
     images, targets = batch(2, boxes=(0,))
-    loss = model.value(model(images.float(), [{"boxes": t["boxes"].float(), "labels": t["labels"]} for t in targets]))
+    loss = model.value(model(images.float(), single(targets)))
     loss.backward()
     assert 0 < float(loss.detach()) < 100
     assert all(torch.isfinite(parameter.grad).all() for parameter in trained(model) if parameter.grad is not None)
@@ -141,8 +161,9 @@ def test_the_value_of_one_batch_is_torchvision_s_own_loss() -> None:
     torch.testing.assert_close(ours.value(ours(images, targets)), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_gradients_of_one_batch_of_fcos_are_those_of_its_halves_on_two_ranks() -> None:
-    model = steady(detector())
+@pytest.mark.parametrize("name", ["fcos", "rotated-fcos"])
+def test_gradients_of_one_batch_of_fcos_are_those_of_its_halves_on_two_ranks(name: str) -> None:
+    model = steady(detector(name))
     images, targets = batch(4, boxes=(3, 1, 0, 0))  # the second rank has no object at all
     whole = gradients(model, [(images, targets)])
     halves = gradients(model, [(images[:2], targets[:2]), (images[2:], targets[2:])])
@@ -151,9 +172,10 @@ def test_gradients_of_one_batch_of_fcos_are_those_of_its_halves_on_two_ranks() -
     assert max(float(one.abs().max()) for one in whole) > 1e-3
 
 
-def test_gradients_of_faster_rcnn_are_those_of_its_halves_where_its_samplers_take_all() -> None:
+@pytest.mark.parametrize("name", ["faster-rcnn", "oriented-rcnn"])
+def test_gradients_of_two_stages_are_those_of_their_halves_where_the_samplers_take_all(name: str) -> None:
     # Which proposals are taken is drawn, an image at a time; where all are taken, nothing is left to chance.
-    model = steady(detector("faster-rcnn"))
+    model = steady(detector(name))
     model.rpn.fg_bg_sampler = Counted(10**6, 1.0)
     model.roi_heads.fg_bg_sampler = Counted(10**6, 1.0)
     images, targets = batch(4, boxes=(3, 1, 0, 0))
@@ -163,8 +185,9 @@ def test_gradients_of_faster_rcnn_are_those_of_its_halves_where_its_samplers_tak
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
 
 
-def test_what_faster_rcnn_samples_is_a_function_of_the_generator_s_state() -> None:
-    model = steady(detector("faster-rcnn"))
+@pytest.mark.parametrize("name", ["faster-rcnn", "oriented-rcnn"])
+def test_what_two_stages_sample_is_a_function_of_the_generator_s_state(name: str) -> None:
+    model = steady(detector(name))
     images, targets = batch(2)
     torch.manual_seed(3)
     first = model(images, targets)
@@ -174,8 +197,9 @@ def test_what_faster_rcnn_samples_is_a_function_of_the_generator_s_state() -> No
     assert not torch.equal(again, first)
 
 
-def test_the_positives_are_known_from_the_targets_alone() -> None:
-    model = steady(detector())
+@pytest.mark.parametrize("name", ["fcos", "rotated-fcos"])
+def test_the_positives_are_known_from_the_targets_alone(name: str) -> None:
+    model = steady(detector(name))
     images, targets = batch(4)
     before = [part.training for part in model.modules()]
     known = model.known(images, targets)
@@ -190,7 +214,7 @@ def test_knowing_the_positives_leaves_the_batch_statistics_as_they_are() -> None
     model = detector().train()
     images, targets = batch(2)
     before = {name: values.clone() for name, values in model.named_buffers()}
-    model.known(images.float(), [{"boxes": t["boxes"].float(), "labels": t["labels"]} for t in targets])
+    model.known(images.float(), single(targets))
     assert all(torch.equal(values, before[name]) for name, values in model.named_buffers())
     assert model.training
 
@@ -253,7 +277,7 @@ def test_anchors_are_not_in_half_precision() -> None:
 def test_half_precision_gives_sums_in_single_precision_near_those_of_single_precision(name: str) -> None:
     model = detector(name, "convnext_atto").train()
     images, targets = batch(2)
-    given = images.float(), [{"boxes": t["boxes"].float(), "labels": t["labels"]} for t in targets]
+    given = images.float(), single(targets)
     torch.manual_seed(0)
     exact = model.value(model(*given))
     torch.manual_seed(0)

@@ -21,6 +21,7 @@ from sar_data.train.augment import objects  # noqa: E402
 from sar_data.train.augment.draws import draws  # noqa: E402
 from sar_data.train.augment.resample import Windows  # noqa: E402
 from sar_data.train.augment.symmetry import flipped_axes, orientation, turned  # noqa: E402
+from sar_data.train.rotated.boxes import corners as ring  # noqa: E402
 
 BOTH = ["azimuth-flip", "range-flip"]
 # Transpose, flip y, flip x: all eight ways to lay a square down.
@@ -207,7 +208,13 @@ def test_a_window_keeps_the_objects_whose_centres_it_has_clipped_to_it() -> None
     ]
     stretched = objects.windowed(found, start, torch.tensor([2.0, 4]).double(), (4, 3))
     assert stretched["boxes"].tolist() == [[0, 0, 0.5, 1.5], [0.25, 1, 3, 4]]
-    assert stretched["rotated"].isnan().all()
+    drawn = (corners(found["rotated"][:1])[0] - torch.tensor([4.0, 3])) / torch.tensor([4.0, 2])
+    framed = ring(stretched["rotated"][:1])[0].double()
+    edges = framed.roll(-1, dims=0) - framed
+    for point in drawn:  # which lie in the smallest box around them
+        apart = point - framed
+        assert (edges[:, 0] * apart[:, 1] - edges[:, 1] * apart[:, 0] > -1e-6).all()
+    assert float(stretched["rotated"][0, 2:4].prod()) < 1.5 * 2 / 8  # of which a parallelogram has 2 / 8
 
 
 def test_boxes_of_a_window_frame_the_pixels_that_were_framed() -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from sar_data.torch.pinned import sent
+from sar_data.train.rotated.boxes import corners as corners_of
+from sar_data.train.rotated.boxes import enclosing
 
 Objects = dict[str, Any]
 
@@ -39,8 +41,8 @@ def windowed(objects: Objects, start: Tensor, step: Tensor, size: tuple[int, int
     """Return the objects of a window whose output has `size` (height, width): those whose centres lie in it.
 
     `start` and `step` [2] (y, x) are where it begins and how many source pixels an output pixel has. Boxes are clipped
-    to the window, outlines moved whole; a rotated box becomes NaN where the scales of the axes differ, for it is none
-    there any more.
+    to the window, outlines and rotated boxes moved whole. Where the scales of the axes differ, a rotated box becomes a
+    parallelogram, and the smallest box around that is taken.
     """
     device = objects["boxes"].device
     origin, scale = (sent(part.flip(0).float(), device) for part in (start, step))
@@ -49,10 +51,12 @@ def windowed(objects: Objects, start: Tensor, step: Tensor, size: tuple[int, int
     centres = corners.mean(1)
     kept = ((centres >= 0) & (centres <= far)).all(1)
     rotated = objects["rotated"].clone()
-    rotated[:, :2] = (rotated[:, :2] - origin) / scale
-    rotated[:, 2:4] /= scale
-    if step[0] != step[1]:
-        rotated[:] = torch.nan
+    if step[0] == step[1]:
+        rotated[:, :2] = (rotated[:, :2] - origin) / scale
+        rotated[:, 2:4] /= scale
+    else:
+        drawn = (corners_of(rotated) - origin) / scale
+        rotated = enclosing(drawn, drawn[:, 1:3] - drawn[:, :2])
     found = objects | {
         "boxes": corners[kept].clamp_min(0).minimum(far).view(-1, 4),
         "labels": objects["labels"][kept],

@@ -1,4 +1,4 @@
-"""Horizontal boxes in images: the job behind `detect`."""
+"""Boxes in images, horizontal or rotated: the job behind `detect`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from sar_data.errors import UsageError
 from sar_data.train.data import Data
-from sar_data.train.detect.detectors import DETECTORS
-from sar_data.train.detect.tiles import tiled, within
+from sar_data.train.detect.detectors import FasterRcnn, Fcos
+from sar_data.train.detect.oriented_rcnn import OrientedRcnn
+from sar_data.train.detect.rotated_fcos import RotatedFcos
+from sar_data.train.detect.tiles import tiled, within, zoomed
 from sar_data.train.detect.truth import BOXES, Truth, Truths
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.metrics import calibration, headline
@@ -23,9 +25,15 @@ from sar_data.train.pictures import reliability
 from sar_data.train.pictures.detections import sheet
 from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.predictions import loss_sums, lost
+from sar_data.train.rotated.boxes import hulls, of_targets
 from sar_data.train.settings import Detect
 
-LEARNT = ("boxes", "labels")
+DETECTORS: dict[str, type[Any]] = {
+    "fcos": Fcos,
+    "faster-rcnn": FasterRcnn,
+    "rotated-fcos": RotatedFcos,
+    "oriented-rcnn": OrientedRcnn,
+}
 
 
 class Detection:
@@ -49,10 +57,10 @@ class Detection:
                 f"tile: {encoder.name} takes images of the size it is trained on only: expected `tile={data.side}`, "
                 f"found {self._tile}"
             )
-        self._truth, self._numbers = _truth(data, settings.by), data.matching.numbers
-        if self._truth.rotated:
-            logging.getLogger("sar_data.train").warning(
-                "%d objects of %s have a rotated box: no job trains on them yet, this one takes their horizontal boxes",
+        self._truth, self._numbers = _truth(data, settings), data.matching.numbers
+        if self._truth.rotated and settings.boxes == "horizontal":
+            logging.getLogger("sar_data.train").info(
+                "%d objects of %s have a rotated box: this run takes their horizontal ones, `boxes=rotated` the others",
                 self._truth.rotated,
                 "this build" if len(data.builds) == 1 else "these builds",
             )
@@ -62,11 +70,11 @@ class Detection:
         self.linear = self._detector.linear
 
     def sums(self, model: Forward, batch: Batch) -> Tensor:
-        found: Tensor = model(batch["image"], _targets(batch))
+        found: Tensor = model(batch["image"], self._targets(batch))
         return found
 
     def known(self, batch: Batch) -> Tensor:
-        found: Tensor = self._detector.known(batch["image"], _targets(batch))
+        found: Tensor = self._detector.known(batch["image"], self._targets(batch))
         return found
 
     def value(self, sums: Tensor) -> Tensor:
@@ -80,6 +88,8 @@ class Detection:
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
         """Return each image's boxes, best first, with scores and labels, and what the index says is there.
 
+        Of rotated boxes "boxes" are the hulls.
+
         The sums of the loss are those of an image's tiles, where it is seen in tiles.
         """
         images, most = batch["image"], self._settings.max_detections
@@ -87,15 +97,17 @@ class Detection:
         if "window" in batch:
             windows = batch["window"].tolist()
             sizes = [(round(height * self._zoom), round(width * self._zoom)) for *_, height, width in windows]
-        targets = [_matched(one, self._numbers) for one in _targets(batch)]
+        targets = [_matched(one, self._numbers) for one in self._targets(batch)]
         if self._tile:
             overlap, nms = self._settings.overlap, self._detector.overlap
             found = tiled(model, images, sizes, targets, tile=self._tile, overlap=overlap, nms=nms, most=most)
         else:
             found = [within(one, size, most) for one, size in zip(model(images, targets), sizes, strict=True)]
+        found = [zoomed(one, 1 / self._zoom) for one in found]
+        kinds = ("boxes", "rotated") if self._settings.boxes == "rotated" else ("boxes",)
         return {
             **lost(torch.stack([one["sums"] for one in found]).double().cpu().numpy()),
-            "boxes": pa.array([(one["boxes"] / self._zoom).tolist() for one in found], BOXES),
+            **{name: pa.array([one[name].tolist() for one in found], BOXES) for name in kinds},
             "box_scores": pa.array([one["scores"].tolist() for one in found], pa.list_(pa.float64())),
             "labels": pa.array([one["labels"].tolist() for one in found], pa.list_(pa.int64())),
             **self._truth.columns(batch["key"]),
@@ -113,20 +125,29 @@ class Detection:
         title = drawing.title(f"{headline(drawing.split, self.chosen_by, metrics)}, {len(predictions):,} images")
         sheet(drawing.file("boxes"), predictions, self._classes, drawing.images, units=drawing.units, title=title)
 
+    def _targets(self, batch: Batch) -> list[dict[str, Tensor]]:
+        """Return the boxes and labels of each image; of rotated boxes "boxes" are the hulls."""
+        targets = batch["target"]
+        if self._settings.boxes == "horizontal":
+            return [{"boxes": one["boxes"], "labels": one["labels"]} for one in targets]
+        pairs = zip(targets, of_targets(targets), strict=True)
+        return [{"boxes": hulls(boxes), "rotated": boxes, "labels": one["labels"]} for one, boxes in pairs]
 
-def _truth(data: Data, by: str) -> Truth | Truths:
-    members = data.builds.members
+
+def _truth(data: Data, settings: Detect) -> Truth | Truths:
+    members, boxes = data.builds.members, settings.boxes
     if members is None:
-        return Truth(data.index, by, data.matching.numbers)
+        return Truth(data.index, settings.by, data.matching.numbers, boxes)
     pairs = zip(members, data.builds.each, strict=True)
-    return Truths({member.name: Truth(one.index, by, member.numbers) for member, one in pairs})
+    return Truths({member.name: Truth(one.index, settings.by, member.numbers, boxes) for member, one in pairs})
 
 
 def network(encoder: Backbone, classes: int, settings: Detect) -> Any:
     """Return a fresh detector on an encoder."""
-    return DETECTORS[settings.detector](
-        encoder, classes, channels=settings.channels, threshold=settings.score_threshold, most=settings.max_detections
-    )
+    options: dict[str, Any] = {"channels": settings.channels, "threshold": settings.score_threshold}
+    if settings.detector == "rotated-fcos":
+        options["loss"] = settings.box_loss
+    return DETECTORS[settings.detector](encoder, classes, most=settings.max_detections, **options)
 
 
 def _zoom(stored: Sequence[int], settings: Detect) -> float:
@@ -149,11 +170,7 @@ def _zoom(stored: Sequence[int], settings: Detect) -> float:
     return settings.image_size / height
 
 
-def _targets(batch: Batch) -> list[dict[str, Tensor]]:
-    return [{name: one[name] for name in LEARNT} for one in batch["target"]]
-
-
 def _matched(target: dict[str, Tensor], numbers: Sequence[int | None]) -> dict[str, Tensor]:
     """Return the boxes of the classes that the model has, by its numbers."""
     own = target["labels"].new_tensor([-1 if number is None else number for number in numbers])[target["labels"]]
-    return {"boxes": target["boxes"][own >= 0], "labels": own[own >= 0]}
+    return {name: values[own >= 0] for name, values in {**target, "labels": own}.items()}

@@ -19,6 +19,7 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -34,6 +35,23 @@ RPN_SAMPLES, ROI_SAMPLES = (256, 0.5), (512, 0.25)  # an image, and the share of
 FCOS_NMS, RCNN_NMS = 0.6, 0.5
 
 
+class Places(FCOSHead):  # type: ignore[misc]
+    """The head of FCOS, its losses as sums."""
+
+    def forward(self, maps: list[Tensor]) -> dict[str, Tensor]:
+        return {name: full(values) for name, values in super().forward(maps).items()}
+
+    def compute_loss(
+        self, targets: Targets, outputs: dict[str, Tensor], anchors: list[Tensor], matched: list[Tensor]
+    ) -> dict[str, Tensor]:
+        positives = torch.cat(matched).ge(0).sum().to(anchors[0].dtype)
+        if not outputs:
+            return {"sums": torch.stack([torch.zeros_like(positives)] * 3 + [positives])}
+        means = super().compute_loss(targets, outputs, anchors, matched)
+        # torchvision has divided by this very number, which is not yet that of all ranks.
+        return {"sums": torch.stack([*(mean * positives.clamp(min=1) for mean in means.values()), positives])}
+
+
 class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
     """FCOS (Tian et al. 2020) with GIoU, normalized box distances and centre sampling, on strides 8 to 128.
 
@@ -43,6 +61,7 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
 
     linear = True
     overlap = FCOS_NMS
+    places = Places
 
     def __init__(self, encoder: Backbone, classes: int, *, channels: int, threshold: float, most: int) -> None:
         neck = Pyramid(encoder, channels, first=1, above=Coarsest(channels, channels))
@@ -51,7 +70,7 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
             neck,
             classes,
             anchor_generator=grid,
-            head=_Places(channels, 1, classes),
+            head=self.places(channels, 1, classes),
             score_thresh=threshold,
             nms_thresh=self.overlap,
             detections_per_img=most,
@@ -63,7 +82,7 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
             return super().forward(images, targets)["sums"]
         maps = list(self.backbone(images).values())
         outputs, counts = self.head(maps), [one.shape[2] * one.shape[3] for one in maps]
-        listed = _listed(images)
+        listed = image_list(images)
         anchors = self.anchor_generator(listed, maps)
         parts = {name: list(values.split(counts, dim=1)) for name, values in outputs.items()}
         found = self.postprocess_detections(parts, [list(one.split(counts)) for one in anchors], listed.image_sizes)
@@ -85,25 +104,8 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
         return sums[:3].sum() / sums[3].clamp(min=1)
 
 
-class _Places(FCOSHead):  # type: ignore[misc]
-    """The head of FCOS, its losses as sums."""
-
-    def forward(self, maps: list[Tensor]) -> dict[str, Tensor]:
-        return {name: _full(values) for name, values in super().forward(maps).items()}
-
-    def compute_loss(
-        self, targets: Targets, outputs: dict[str, Tensor], anchors: list[Tensor], matched: list[Tensor]
-    ) -> dict[str, Tensor]:
-        positives = torch.cat(matched).ge(0).sum().to(anchors[0].dtype)
-        if not outputs:
-            return {"sums": torch.stack([torch.zeros_like(positives)] * 3 + [positives])}
-        means = super().compute_loss(targets, outputs, anchors, matched)
-        # torchvision has divided by this very number, which is not yet that of all ranks.
-        return {"sums": torch.stack([*(mean * positives.clamp(min=1) for mean in means.values()), positives])}
-
-
-class FasterRcnn(FasterRCNN):  # type: ignore[misc]
-    """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017) on strides 4 to 64.
+class Staged(GeneralizedRCNN):  # type: ignore[misc]
+    """A detector in two stages, proposals and their heads.
 
     Sums are, of the anchors sampled, both losses and their number, and the same of the proposals sampled. The sampling
     is random, an image at a time, from torch's generator, and how many proposals there are is up to the model: nothing
@@ -111,34 +113,12 @@ class FasterRcnn(FasterRCNN):  # type: ignore[misc]
     """
 
     linear = False
-    overlap = RCNN_NMS
-
-    def __init__(self, encoder: Backbone, classes: int, *, channels: int, threshold: float, most: int) -> None:
-        if encoder.patch and encoder.patch & (encoder.patch - 1):
-            raise UsageError(
-                f"{encoder.name}: Faster R-CNN pools from maps whose strides are powers of two, found patches of "
-                f"{encoder.patch} pixels: take `detector=fcos`, or a ViT with patches of 16"
-            )
-        neck = Pyramid(encoder, channels, first=0, above=LastLevelMaxPool())
-        grid = Grid(tuple((OCTAVES * stride,) for stride in neck.strides), (RATIOS,) * len(neck.strides), neck.strides)
-        super().__init__(
-            neck,
-            rpn_anchor_generator=grid,
-            rpn_head=_Objectness(channels, len(RATIOS)),
-            box_predictor=_Classes(1024, classes + 1),
-            box_score_thresh=threshold,
-            box_nms_thresh=self.overlap,
-            box_detections_per_img=most,
-        )
-        self.transform = Untouched()
-        self.rpn.fg_bg_sampler = Counted(*RPN_SAMPLES)
-        self.roi_heads.fg_bg_sampler = Counted(*ROI_SAMPLES)
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
-        inside = [{"boxes": one["boxes"], "labels": one["labels"] + 1} for one in targets or ()]
+        inside = [{**one, "labels": one["labels"] + 1} for one in targets or ()]
         if self.training:
             return self._sums(super().forward(images, inside))
-        maps, listed = self.backbone(images), _listed(images)
+        maps, listed = self.backbone(images), image_list(images)
         found, _ = self.roi_heads(maps, self.rpn(listed, maps)[0], listed.image_sizes)
         for i, target in enumerate(inside):
             own = {name: values[i : i + 1] for name, values in maps.items()}
@@ -147,7 +127,7 @@ class FasterRcnn(FasterRCNN):  # type: ignore[misc]
 
     def _evaluated(self, image: Tensor, maps: dict[str, Tensor], targets: Targets) -> Tensor:
         """Return the sums [6] of one image in evaluation; its samples are drawn alike wherever it is evaluated."""
-        heads, listed = (self.rpn, self.roi_heads), _listed(image)
+        heads, listed = (self.rpn, self.roi_heads), image_list(image)
         with torch.random.fork_rng([image.device] if image.is_cuda else []):
             torch.manual_seed(0)
             try:
@@ -180,16 +160,42 @@ class FasterRcnn(FasterRCNN):  # type: ignore[misc]
         return sums[:2].sum() / sums[2].clamp(min=1) + sums[3:5].sum() / sums[5].clamp(min=1)
 
 
-class _Objectness(RPNHead):  # type: ignore[misc]
+class FasterRcnn(Staged, FasterRCNN):  # type: ignore[misc]
+    """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017) on strides 4 to 64."""
+
+    overlap = RCNN_NMS
+
+    def __init__(self, encoder: Backbone, classes: int, *, channels: int, threshold: float, most: int) -> None:
+        if encoder.patch and encoder.patch & (encoder.patch - 1):
+            raise UsageError(
+                f"{encoder.name}: Faster R-CNN pools from maps whose strides are powers of two, found patches of "
+                f"{encoder.patch} pixels: take `detector=fcos`, or a ViT with patches of 16"
+            )
+        neck = Pyramid(encoder, channels, first=0, above=LastLevelMaxPool())
+        super().__init__(
+            neck,
+            rpn_anchor_generator=anchor_grid(neck),
+            rpn_head=Objectness(channels, len(RATIOS)),
+            box_predictor=_Classes(1024, classes + 1),
+            box_score_thresh=threshold,
+            box_nms_thresh=self.overlap,
+            box_detections_per_img=most,
+        )
+        self.transform = Untouched()
+        self.rpn.fg_bg_sampler = Counted(*RPN_SAMPLES)
+        self.roi_heads.fg_bg_sampler = Counted(*ROI_SAMPLES)
+
+
+class Objectness(RPNHead):  # type: ignore[misc]
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         logits, deltas = super().forward(maps)
-        return [_full(one) for one in logits], [_full(one) for one in deltas]
+        return [full(one) for one in logits], [full(one) for one in deltas]
 
 
 class _Classes(FastRCNNPredictor):  # type: ignore[misc]
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         logits, deltas = super().forward(features)
-        return _full(logits), _full(deltas)
+        return full(logits), full(deltas)
 
 
 class Counted(BalancedPositiveNegativeSampler):  # type: ignore[misc]
@@ -216,25 +222,28 @@ class Grid(AnchorGenerator):  # type: ignore[misc]
         return [anchors] * len(images.tensors)
 
 
+def anchor_grid(neck: Pyramid) -> Grid:
+    """Return the anchors of proposals: one size a level, three ratios."""
+    sizes = tuple((OCTAVES * stride,) for stride in neck.strides)
+    return Grid(sizes, (RATIOS,) * len(neck.strides), neck.strides)
+
+
 class Untouched(nn.Module):
     """What torchvision's detectors call to normalize, resize and pad: a batch as it is."""
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> tuple[ImageList, Targets | None]:
-        return _listed(images), targets
+        return image_list(images), targets
 
     def postprocess(self, found: Any, sizes: Any, original: Any) -> Any:
         """Return what was found as it is."""
         return found
 
 
-DETECTORS: dict[str, type[Fcos | FasterRcnn]] = {"fcos": Fcos, "faster-rcnn": FasterRcnn}
-
-
-def _listed(images: Tensor) -> ImageList:
+def image_list(images: Tensor) -> ImageList:
     """Return images as torchvision's heads take them."""
     return ImageList(images, [(images.shape[-2], images.shape[-1])] * len(images))
 
 
-def _full(values: Tensor) -> Tensor:
+def full(values: Tensor) -> Tensor:
     """Return values in single precision at least: half of it cannot tell pixel 257 from 258."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,4 +1,7 @@
-"""Detection in tiles: images larger than a detector was trained on, looked at part by part and put together."""
+"""Detection in tiles: images larger than a detector was trained on, looked at part by part and put together.
+
+Of rotated boxes, [n, 5] as "rotated", "boxes" are the hulls. Hulls are cut to the image; the boxes themselves are not.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import batched_nms, box_area, clip_boxes_to_image
 
+from sar_data.train.rotated.boxes import best, held
 from sar_data.train.segment.windows import starts
 
 Found = dict[str, Tensor]
@@ -85,7 +89,24 @@ def inside(target: Found, corner: tuple[int, int], tile: int) -> Found:
     boxes = target["boxes"] - target["boxes"].new_tensor([left, top, left, top])
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     kept = ((centres >= 0) & (centres <= tile)).all(dim=1)
-    return {"boxes": boxes[kept].clamp(0, tile), "labels": target["labels"][kept]}
+    found = {**_moved(target, -corner[1], -corner[0]), "boxes": boxes.clamp(0, tile)}
+    return {name: values[kept] for name, values in found.items()}
+
+
+def zoomed(found: Found, factor: float) -> Found:
+    """Return the boxes of an image that is so many times as large."""
+    sizes = {"boxes": found["boxes"] * factor}
+    if "rotated" in found:
+        sizes["rotated"] = torch.cat([found["rotated"][:, :4] * factor, found["rotated"][:, 4:]], dim=1)
+    return {**found, **sizes}
+
+
+def _moved(found: Found, left: float, top: float) -> Found:
+    """Return boxes of which the origin lies at (left, top)."""
+    moved = {"boxes": found["boxes"] + found["boxes"].new_tensor([left, top, left, top])}
+    if "rotated" in found:
+        moved["rotated"] = found["rotated"] + found["rotated"].new_tensor([left, top, 0, 0, 0])
+    return {**found, **moved}
 
 
 def _placed(found: Found, corner: tuple[int, int], size: tuple[int, int], tile: int) -> Found:
@@ -93,29 +114,35 @@ def _placed(found: Found, corner: tuple[int, int], size: tuple[int, int], tile: 
     top, left = corner
     lower = found["boxes"].new_tensor([left, top])
     upper = lower + tile
-    boxes = found["boxes"] + lower.repeat(2)
+    found = _moved(found, left, top)
+    boxes = found["boxes"]
     ends = boxes.new_tensor([size[1], size[0]])
     cut = ((boxes[:, :2] <= lower + TOUCH) & (lower > 0)) | ((boxes[:, 2:] >= upper - TOUCH) & (upper < ends))
-    return within({**found, "boxes": boxes, "cut": cut.any(dim=1)}, size, len(boxes))
+    return within({**found, "cut": cut.any(dim=1)}, size, len(boxes))
 
 
 def _merged(parts: Sequence[Found], nms: float, most: int) -> Found:
     """Return the boxes of all tiles of an image, every object once as far as can be told, best first."""
-    found = {name: torch.cat([part[name] for part in parts]) for name in ("boxes", "scores", "labels", "cut")}
+    found = {name: torch.cat([part[name] for part in parts]) for name in parts[0] if name != SUMS}
     sums = {SUMS: torch.stack([part[SUMS] for part in parts]).sum(dim=0)} if SUMS in parts[0] else {}
     kept = ~(found["cut"] & _held(found))
     found = {name: values[kept] for name, values in found.items() if name != "cut"}
-    best = batched_nms(found["boxes"], found["scores"], found["labels"], nms)[:most]
-    return {name: values[best] for name, values in found.items()} | sums
+    if "rotated" in found:
+        chosen = best(found["rotated"], found["scores"], found["labels"], nms, most)
+    else:
+        chosen = batched_nms(found["boxes"], found["scores"], found["labels"], nms)[:most]
+    return {name: values[chosen] for name, values in found.items()} | sums
 
 
 def _held(found: Found) -> Tensor:
     """Say of each box whether a box that is not cut, of the same class, holds enough of it."""
-    boxes, whole = found["boxes"], ~found["cut"]
-    lower = torch.maximum(boxes[:, None, :2], boxes[None, whole, :2])
-    upper = torch.minimum(boxes[:, None, 2:], boxes[None, whole, 2:])
-    shared = (upper - lower).clamp(min=0).prod(dim=2)
-    held: Tensor = (shared >= HELD * box_area(boxes)[:, None]) & (
-        found["labels"][:, None] == found["labels"][None, whole]
-    )
-    return held.any(dim=1)
+    whole, labels = ~found["cut"], found["labels"]
+    if "rotated" in found:
+        shares = held(found["rotated"], found["rotated"][whole])
+    else:
+        boxes = found["boxes"]
+        lower = torch.maximum(boxes[:, None, :2], boxes[None, whole, :2])
+        upper = torch.minimum(boxes[:, None, 2:], boxes[None, whole, 2:])
+        shares = (upper - lower).clamp(min=0).prod(dim=2) / box_area(boxes)[:, None]
+    same: Tensor = (shares >= HELD) & (labels[:, None] == labels[None, whole])
+    return same.any(dim=1)

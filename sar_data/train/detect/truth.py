@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import torch
 
 from sar_data.sealed.index import value_of
 from sar_data.sealed.index_file import read_index
+from sar_data.train.rotated.boxes import around, canonical, upright
 
 BOXES = pa.list_(pa.list_(pa.float64()))
 COLUMNS = {
@@ -17,6 +20,7 @@ COLUMNS = {
     "true_labels": pa.list_(pa.int64()),
     "true_areas": pa.list_(pa.float64()),
     "true_crowds": pa.list_(pa.bool_()),
+    "true_rotated": BOXES,
 }
 
 
@@ -24,12 +28,15 @@ class Truth:
     """The objects of every image of a build, and one attribute of the images, by key.
 
     `rotated` counts the objects that have a rotated box. `numbers` are a model's of each class of the build; objects of
-    a class that has None are left out. Raises BuildError for an index that cannot be read.
+    a class that has None are left out. `boxes` are horizontal, or rotated, which are told beside the others. Raises
+    BuildError for an index that cannot be read.
     """
 
-    def __init__(self, index: Path, attribute: str, numbers: Sequence[int | None] | None = None) -> None:
+    def __init__(
+        self, index: Path, attribute: str, numbers: Sequence[int | None] | None = None, boxes: str = "horizontal"
+    ) -> None:
         table = read_index(index, ["key", "objects", "attrs"])
-        self.attribute, self._numbers = attribute, numbers
+        self.attribute, self._numbers, self._boxes = attribute, numbers, boxes
         self._rows = {key: row for row, key in enumerate(table["key"].to_pylist())}
         self._objects = table["objects"].combine_chunks()
         self._attributes = value_of(table["attrs"], attribute).to_pylist()
@@ -51,6 +58,8 @@ class Truth:
             "true_areas": [[_area(one) for one in image] for image in objects],
             "true_crowds": [[_crowd(one) for one in image] for image in objects],
         }
+        if self._boxes == "rotated":
+            found["true_rotated"] = [[_rotated(one) for one in image] for image in objects]
         columns = {name: pa.array(values, COLUMNS[name]) for name, values in found.items()}
         return columns | {self.attribute: pa.array([self._attributes[row] for row in rows], pa.string())}
 
@@ -71,6 +80,18 @@ class Truths:
         pairs = [key.split("/", 1) for key in keys]
         found = [self._parts[name].columns([key]) for name, key in pairs]
         return {column: pa.concat_arrays([row[column] for row in found]) for column in found[0]}
+
+
+def _rotated(found: dict[str, Any]) -> list[float]:
+    """Return the rotated box of an object, as training has it (sar_data.train.rotated.boxes.of_targets)."""
+    if found["rotated"]:
+        box = canonical(torch.tensor([found["rotated"]], dtype=torch.float64))[0]
+    elif found["polygons"]:
+        box = around(np.concatenate([np.reshape(ring, (-1, 2)) for ring in found["polygons"]]))
+    else:
+        box = upright(torch.tensor([found["box"]], dtype=torch.float64))[0]
+    values: list[float] = box.tolist()
+    return values
 
 
 def _area(found: dict[str, Any]) -> float:

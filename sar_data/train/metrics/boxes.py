@@ -1,7 +1,8 @@
-"""COCO's average precision of boxes, over all predictions of a split at once.
+"""Average precision of boxes, horizontal or rotated, over all predictions of a split at once.
 
 pycocotools does the matching; nothing is written to disk and nothing is printed. An image without objects counts: what
-is found there is wrong. Sizes are COCO's: small below 32 × 32 pixels as stored, large from 96 × 96 on.
+is found there is wrong. Sizes are COCO's: small below 32 × 32 pixels as stored, large from 96 × 96 on. Where a table
+has rotated boxes (`rotated`, `true_rotated`), their overlaps count, and all else is the same.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.errors import missing_extra
+from sar_data.train.metrics import voc
 
 SIZES = ("small", "medium", "large")  # after "all", in the order of pycocotools
 FEWEST, SOME = 1, 10  # detections an image that recall is told at, beside all of them
@@ -28,10 +31,10 @@ def figures(table: pa.Table, classes: Sequence[str], *, most: int = 100, by: str
     """Return COCO's figures of a split: a row of `table` an image, as sar_data.train.detect makes them.
 
     `ap` is the mean over the overlaps 0.50, 0.55, …, 0.95 and the classes that there are objects of, `ap50` and `ap75`
-    at one overlap, `ap_small`, `ap_medium` and `ap_large` by size of the object; `ar1`, `ar10` and `arN` the recall at
-    so many detections an image, N being `most`. None where there is no such object. `by` names a column, such as where
-    an image lies: if it has at most eight values, all of that is told of each under `by_…`. Raises MissingExtra without
-    pycocotools.
+    at one overlap; `ap50_11_point` and `ap50_area` are PASCAL VOC's of 2007 and of 2010 at the overlap 0.5; `ap_small`,
+    `ap_medium` and `ap_large` by size of the object; `ar1`, `ar10` and `arN` the recall at so many detections an image,
+    N being `most`. None where there is no such object. `by` names a column, such as where an image lies: if it has at
+    most eight values, all of that is told of each under `by_…`. Raises MissingExtra without pycocotools.
     """
     found = _whole(table, classes, most)
     values = [] if by is None else sorted(value for value in pc.unique(table[by]).to_pylist() if value is not None)
@@ -42,7 +45,11 @@ def figures(table: pa.Table, classes: Sequence[str], *, most: int = 100, by: str
 
 
 def _whole(table: pa.Table, classes: Sequence[str], most: int) -> dict[str, Any]:
-    precision, recall, limits = _evaluated(table, len(classes), most)
+    matching, limits = matched(table, len(classes), most)
+    with contextlib.redirect_stdout(io.StringIO()):
+        matching.accumulate()
+    # [overlap, recall, class, size, limit] and [overlap, class, size, limit]; -1 where there is no object to find.
+    precision, recall = matching.eval["precision"], matching.eval["recall"]
     labels, crowds = (_flat(table[name], np.int64) for name in ("true_labels", "true_crowds"))
     support = np.bincount(labels[crowds == 0], minlength=len(classes))
     return {
@@ -52,6 +59,7 @@ def _whole(table: pa.Table, classes: Sequence[str], most: int) -> dict[str, Any]
         "ap": _mean(precision[:, :, :, 0, -1]),
         "ap50": _mean(precision[0, :, :, 0, -1]),
         "ap75": _mean(precision[5, :, :, 0, -1]),
+        **voc.figures(matching, len(classes), len(table)),
         **{f"ap_{size}": _mean(precision[:, :, :, i, -1]) for i, size in enumerate(SIZES, 1)},
         **{f"ar{limit}": _mean(recall[:, :, 0, i]) for i, limit in enumerate(limits)},
         **{f"ar_{size}": _mean(recall[:, :, i, -1]) for i, size in enumerate(SIZES, 1)},
@@ -89,8 +97,25 @@ def matched(table: pa.Table, classes: int, most: int | None = None) -> tuple[Any
             sides.append(side)
         matching = COCOeval(*sides, "bbox")
         matching.params.maxDets = limits
+        if "true_rotated" in table.column_names:
+            matching.computeIoU = partial(_overlaps, matching)
         matching.evaluate()
     return matching, limits
+
+
+def _overlaps(matching: Any, image: int, label: int) -> Any:
+    """Return pycocotools' overlaps [found, true] of rotated boxes; of what is found, the share that a crowd holds."""
+    there, found = matching._gts[image, label], matching._dts[image, label]
+    found = sorted(found, key=lambda one: -one["score"])[: matching.params.maxDets[-1]]
+    if not (there and found):
+        return []
+    import torch  # here, for horizontal boxes are compared without it
+
+    from sar_data.train.rotated.boxes import held, overlaps
+
+    boxes, others = (torch.tensor([one["rotated"] for one in side], dtype=torch.float64) for side in (found, there))
+    crowd = torch.tensor([bool(one["iscrowd"]) for one in there])
+    return torch.where(crowd, held(boxes, others), overlaps(boxes, others)).double().numpy()
 
 
 def verdicts(matching: Any, label: int, images: int, size: int = 0) -> list[tuple[int, Any]]:
@@ -103,36 +128,30 @@ def verdicts(matching: Any, label: int, images: int, size: int = 0) -> list[tupl
     return [(image, one) for image, one in enumerate(answers) if one is not None]
 
 
-def _evaluated(table: pa.Table, classes: int, most: int) -> tuple[Floats, Floats, list[int]]:
-    """Return precision [overlap, recall, class, size, limit], recall [overlap, class, size, limit] and the limits.
-
-    -1 where there is no object to find.
-    """
-    matching, limits = matched(table, classes, most)
-    with contextlib.redirect_stdout(io.StringIO()):
-        matching.accumulate()
-    return matching.eval["precision"], matching.eval["recall"], limits
-
-
 def truth_document(table: pa.Table, classes: int) -> dict[str, Any]:
     """Return the true boxes as a COCO document; ids begin at 1, since pycocotools takes an object 0 for no match."""
     annotations: list[dict[str, Any]] = []
-    names = ("true_boxes", "true_labels", "true_areas", "true_crowds")
-    for image, *row in zip(range(1, len(table) + 1), *(table[name].to_pylist() for name in names), strict=True):
-        for box, label, area, crowd in zip(*row, strict=True):
-            annotations.append(
-                _annotation(len(annotations) + 1, image, box, label) | {"area": area, "iscrowd": int(crowd)}
-            )
+    for image, row in enumerate(
+        _rows(table, "true_boxes", "true_labels", "true_areas", "true_crowds", "true_rotated"), 1
+    ):
+        for box, label, area, crowd, *rotated in zip(*row, strict=True):
+            found = _annotation(len(annotations) + 1, image, box, label, *rotated)
+            annotations.append(found | {"area": area, "iscrowd": int(crowd)})
     return _document(table, classes, annotations)
 
 
 def _found_document(table: pa.Table, classes: int) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
-    names = ("boxes", "labels", "box_scores")
-    for image, *row in zip(range(1, len(table) + 1), *(table[name].to_pylist() for name in names), strict=True):
-        for box, label, score in zip(*row, strict=True):
-            annotations.append(_annotation(len(annotations) + 1, image, box, label) | {"score": score})
+    for image, row in enumerate(_rows(table, "boxes", "labels", "box_scores", "rotated"), 1):
+        for box, label, score, *rotated in zip(*row, strict=True):
+            annotations.append(_annotation(len(annotations) + 1, image, box, label, *rotated) | {"score": score})
     return _document(table, classes, annotations)
+
+
+def _rows(table: pa.Table, *names: str) -> Any:
+    """Return the values of columns image by image; the last is there of rotated boxes alone."""
+    there = names if names[-1] in table.column_names else names[:-1]
+    return zip(*(table[name].to_pylist() for name in there), strict=True)
 
 
 def _document(table: pa.Table, classes: int, annotations: list[dict[str, Any]]) -> dict[str, Any]:
@@ -144,11 +163,14 @@ def _document(table: pa.Table, classes: int, annotations: list[dict[str, Any]]) 
     }
 
 
-def _annotation(number: int, image: int, box: Sequence[float], label: int) -> dict[str, Any]:
+def _annotation(
+    number: int, image: int, box: Sequence[float], label: int, rotated: Sequence[float] | None = None
+) -> dict[str, Any]:
     left, top, right, bottom = box
     width, height = right - left, bottom - top
-    facts = {"id": number, "image_id": image, "category_id": label + 1, "iscrowd": 0}
-    return facts | {"bbox": [left, top, width, height], "area": width * height}
+    facts: dict[str, Any] = {"id": number, "image_id": image, "category_id": label + 1, "iscrowd": 0}
+    facts |= {"bbox": [left, top, width, height], "area": width * height}
+    return facts if rotated is None else facts | {"rotated": rotated, "area": rotated[2] * rotated[3]}
 
 
 def _flat(column: pa.ChunkedArray, dtype: Any) -> npt.NDArray[Any]:
