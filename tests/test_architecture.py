@@ -121,14 +121,14 @@ LAWS: list[tuple[str, str]] = [
     ),
     (
         r"sar_data\.train\.inference",
-        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system "
+        "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system sar_data.labels.boxes "
         "sar_data.raster.scene sar_data.raster.maps sar_data.radiometry sar_data.normalization sar_data.views",
     ),
     (r"sar_data\.train\.(reported|charts)", "sar_data.train sar_data.reports sar_data.sealed sar_data.system"),
     (
         r"sar_data\.train",
         "sar_data.train sar_data.torch sar_data.stream sar_data.sealed sar_data.system sar_data.radiometry "
-        "sar_data.normalization sar_data.views",
+        "sar_data.normalization sar_data.views sar_data.labels.boxes",
     ),
     (r"sar_data", "sar_data"),
 ]

@@ -113,16 +113,13 @@ def reference_system(crs: str) -> Any:
     raise SourceError(f"{crs[:80]!r}: expected a coordinate reference system such as EPSG:32633, or WKT, found neither")
 
 
-def corners(boxes: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float64] | None:
-    """Return the corners [box, 4, 2] in `place.crs` of boxes [box, 4] as x0, y0, x1, y1 in pixels.
-
-    They go round the box from its upper left corner. None where the place has no transform.
-    """
+def placed(points: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float64] | None:
+    """Return points [..., (x, y)] in `place.crs` of points in pixels; None where the place has no transform."""
     if place.transform is None:
         return None
     a, b, c, d, e, f = place.transform
-    x, y = boxes[:, [0, 2, 2, 0]], boxes[:, [1, 1, 3, 3]]
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=2)
+    x, y = points[..., 0], points[..., 1]
+    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1)
 
 
 def degrees(points: npt.NDArray[np.float64], crs: str) -> npt.NDArray[np.float64]:

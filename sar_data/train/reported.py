@@ -110,9 +110,8 @@ def _outlines(row: dict[str, Any]) -> list[tuple[str, str]]:
     """Return a path and a colour for each box that is true or said of an image, as many as a picture has room for."""
     found = list[tuple[str, str]]()
     for name, prefix, number in detections.outlined(row)[:MOST_BOXES]:
-        left, top, right, bottom = map(float, row[f"{prefix}boxes"][number])
-        line = f"M{left:.1f} {top:.1f}H{right:.1f}V{bottom:.1f}H{left:.1f}z"
-        found.append((drawn(line), detections.COLOURS[name]))
+        points = " ".join(f"{x:.1f} {y:.1f}" for x, y in detections.outline(row, prefix, number))
+        found.append((drawn(f"M{points}z"), detections.COLOURS[name]))
     return found
 
 

@@ -171,12 +171,15 @@ def test_a_build_without_boxes_is_refused(tmp_path: Path) -> None:
             job(build, crop=4, batch_size=size)
 
 
-def test_rotated_boxes_are_reported_as_not_trained_yet(few: Build, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="sar_data.train"):
+def test_a_run_on_horizontal_boxes_says_that_there_are_rotated_ones(
+    few: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="sar_data.train"):
         job(few)[1].close()
+        job(few, boxes="rotated")[1].close()
     told = [line for line in caplog.messages if "rotated" in line]
     assert len(told) == 1
-    assert told[0].endswith("have a rotated box: no job trains on them yet, this one takes their horizontal boxes")
+    assert told[0].endswith("have a rotated box: this run takes their horizontal ones, `boxes=rotated` the others")
 
 
 def test_bands_classes_and_images_of_any_kind_are_trained(tmp_path: Path) -> None:
@@ -196,6 +199,8 @@ def test_bands_classes_and_images_of_any_kind_are_trained(tmp_path: Path) -> Non
         {"accumulate": 2, "freeze": True, "model": "test_resnet"},
         {"amp": "bf16", "layer_decay": 0.8, "drop_path": 0.1},
         {"model": "test_vit"},
+        {"boxes": "rotated", "box_loss": "kfiou", "amp": "bf16"},
+        {"detector": "oriented-rcnn", "batch_size": 2, "fraction": 0.5},
     ],
     ids=str,
 )

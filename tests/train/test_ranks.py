@@ -52,6 +52,7 @@ def plan(classes: str, other: str, masks: tuple[str, str], ships: str, out: Path
         {"name": "probe", "job": "probe", "build": classes, "settings": {**probe, "batch_size": 43}},
         {"name": "together", "job": "finetune", "build": [classes, other], "settings": halves, "together": TOGETHER},
         {"name": "detect", "job": "detect", "build": ships, "settings": {**test_detect.TINY, "batch_size": 2}},
+        {"name": "rotated", "job": "detect", "build": ships, "settings": {**test_detect.TINY, **ROTATED}},
         {"name": "segment", "job": "segment", "build": masks[0], "settings": MASKS, "typed": True},
         {"name": "change", "job": "change", "build": masks[1], "settings": {**CHANGES, "batch_size": 4}},
         {"name": "judged", "job": "evaluate", "build": classes, "run": str(out / "finetune")},
@@ -61,6 +62,7 @@ def plan(classes: str, other: str, masks: tuple[str, str], ships: str, out: Path
     return [one | {"out": str(out / one["name"])} for one in found]
 
 
+ROTATED = {"boxes": "rotated", "batch_size": 2}
 TOGETHER = {"mix": [1.0, 2.0], "statistics": "joint", "drop_duplicates": True}
 CHANGES = {**test_segment.TINY, "model": "test_convnext", "head": grouped.HEAD, "fusion": "concat", "optimiser": "sgd"}
 MASKS = {**test_segment.TINY, "batch_size": 4, "epochs": 1, "auxiliary": 0.4, "loss": "dice+ce", "tile": 32}
@@ -85,7 +87,7 @@ def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPat
         timeout=HANG_S,
     )
     for one in jobs:
-        if one["name"] in ("finetune", "probe", "detect", "together", "change"):
+        if one["name"] in ("finetune", "probe", "detect", "rotated", "together", "change"):
             times = 1 if one["job"] == "probe" else 2  # a head is trained on one rank, however many there are
             settings = JOBS[one["job"]](**{**one["settings"], "batch_size": times * one["settings"]["batch_size"]})
             together, out = Together(**one.get("together", {})), folder / "one" / one["name"]
@@ -103,7 +105,7 @@ def assert_close(one: Path, other: Path) -> None:
 
 def test_every_job_ends_but_for_the_one_that_loses_a_rank(ran: Ran) -> None:
     ended = sorted(path.parent.name for path in ran.two.glob("*/metrics.json"))
-    alone = ["finetune", "judged", "probe", "quarters", "segment", "together"]
+    alone = ["finetune", "judged", "probe", "quarters", "rotated", "segment", "together"]
     assert ended == ["change", "detect", *alone], ran.output.stderr
 
 
@@ -165,12 +167,14 @@ def test_two_ranks_give_the_features_the_choice_and_the_answers_of_one(ran: Ran)
         np.testing.assert_allclose(scores(answers), scores(two[3][split]), atol=1e-4)
 
 
-def test_two_ranks_with_ragged_boxes_and_empty_windows_train_to_the_weights_of_one(ran: Ran) -> None:
-    outs = ran.one / "detect", ran.two / "detect"
+@pytest.mark.parametrize("name", ["detect", "rotated"])
+def test_two_ranks_with_ragged_boxes_and_empty_windows_train_to_the_weights_of_one(ran: Ran, name: str) -> None:
+    outs = ran.one / name, ran.two / name
     assert_close(*outs)
     one, two = (read(out / "predictions.parquet")[0]["test"] for out in outs)
     assert one["key"].to_pylist() == two["key"].to_pylist()
-    assert one["true_boxes"].to_pylist() == two["true_boxes"].to_pylist()
+    for column in {"true_boxes", "true_rotated"} & {*one.column_names}:
+        assert one[column].to_pylist() == two[column].to_pylist()
     for first, second in zip(one["box_scores"].to_pylist(), two["box_scores"].to_pylist(), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
     np.testing.assert_allclose(loss_sums(one), loss_sums(two), rtol=1e-4)

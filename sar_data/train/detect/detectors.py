@@ -81,7 +81,11 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
         if self.training:
             return super().forward(images, targets)["sums"]
         maps = list(self.backbone(images).values())
-        outputs, counts = self.head(maps), [one.shape[2] * one.shape[3] for one in maps]
+        counts = [one.shape[2] * one.shape[3] for one in maps]
+        # Of a single image whose coarsest map has one value a channel, GroupNorm makes nothing.
+        alone = len(images) == counts[-1] == 1
+        outputs = self.head([one.repeat(2, 1, 1, 1) for one in maps] if alone else maps)
+        outputs = {name: values[: len(images)] for name, values in outputs.items()}
         listed = image_list(images)
         anchors = self.anchor_generator(listed, maps)
         parts = {name: list(values.split(counts, dim=1)) for name, values in outputs.items()}

@@ -23,8 +23,19 @@ from sar_data.train.settings import Detect, Segment
 
 Floats = npt.NDArray[np.float32]
 Found = dict[str, Tensor]
-BOXES = pa.schema({"image": pa.int32(), "label": pa.int32(), "score": pa.float32(), "box": pa.list_(pa.float32(), 4)})
-"""A row a box: the number of its image, x0, y0, x1, y1 in pixels of it."""
+BOXES = pa.schema(
+    {
+        "image": pa.int32(),
+        "label": pa.int32(),
+        "score": pa.float32(),
+        "box": pa.list_(pa.float32(), 4),
+        "rotated": pa.list_(pa.float32(), 5),
+    }
+)
+"""A row a box: the number of its image, x0, y0, x1, y1 in pixels of it.
+
+`rotated` is its centre x, centre y, width, height and degrees, null of a horizontal box.
+"""
 CLASSES = pa.schema({"image": pa.int32(), "window": pa.list_(pa.int32(), 4), "shares": pa.list_(pa.float32())})
 """A row an image or a window of one: top, left, height, width in pixels, and a share for each class.
 
@@ -188,14 +199,20 @@ def _between(values: Tensor, span: Span) -> Tensor:
 
 
 def _boxes(number: int, found: dict[str, Tensor]) -> pa.Table:
-    boxes = found["boxes"].float().cpu().numpy().reshape(-1)
+    count = len(found["scores"])
     columns = [
-        pa.array(np.full(len(found["scores"]), number), pa.int32()),
+        pa.array(np.full(count, number), pa.int32()),
         pa.array(found["labels"].cpu().numpy(), pa.int32()),
         pa.array(found["scores"].float().cpu().numpy(), pa.float32()),
-        pa.FixedSizeListArray.from_arrays(pa.array(boxes, pa.float32()), 4),
+        _numbers(found["boxes"], 4),
+        _numbers(found["rotated"], 5) if "rotated" in found else pa.nulls(count, BOXES.field("rotated").type),
     ]
     return pa.table(columns, schema=BOXES)
+
+
+def _numbers(values: Tensor, width: int) -> pa.Array:
+    flat = pa.array(values.float().cpu().numpy().reshape(-1), pa.float32())
+    return pa.FixedSizeListArray.from_arrays(flat, width)
 
 
 def _classes(places: list[tuple[int, tuple[int, int, int, int]]], shares: Floats) -> pa.Table:

@@ -4,8 +4,11 @@ boxes.parquet          a row a box: in pixels, and its corners in the image's re
 boxes.json             COCO, with scores
 boxes.geojson          in longitude and latitude (RFC 7946), of images whose place is known
 dota/Task2_CLASS.txt   the form in which DOTA takes horizontal boxes: image, score, x0, y0, x1, y1
+dota/Task1_CLASS.txt   in place of it of rotated boxes: image, score and four corners
 
-Sorted boxes are in memory at 28 bytes each; all that is written of them is there for a few at a time.
+Corners are those of rotated boxes, where a model finds such. Then x0, y0, x1, y1 and COCO's bbox are the hulls, and
+there are centre, width, height and degrees, too, in COCO's documents as `rotated`, as `export coco` has them.
+Sorted boxes are in memory at 48 bytes each; all that is written of them is there for a few at a time.
 """
 
 from __future__ import annotations
@@ -23,15 +26,18 @@ from sar_data.errors import SourceError
 from sar_data.raster import maps
 from sar_data.system import durable, private
 from sar_data.train.inference.documents import AT_ONCE, Answers, Row, map_corners, parquet
+from sar_data.train.rotated.rings import ring
 
 LONGEST = 48  # letters of a class in the name of a file
 Add = Callable[[Sequence[Row]], None]
+SIDES = ("x0", "y0", "x1", "y1")
+TURNED = ("centre_x", "centre_y", "width", "height", "degrees")
 _BOXES = pa.schema(
     {
         "key": pa.string(),
         "label": pa.string(),
         "score": pa.float32(),
-        **{side: pa.float32() for side in ("x0", "y0", "x1", "y1")},
+        **dict.fromkeys(SIDES, pa.float32()),
         "crs": pa.string(),
         "corners": pa.list_(pa.list_(pa.float64())),
     }
@@ -48,10 +54,10 @@ def write(folder: Path, answers: Answers, run: str) -> dict[str, int]:
         forms = [
             files.enter_context(form)
             for form in (
-                _table(folder / "boxes.parquet", answers.classes),
+                _table(folder / "boxes.parquet", answers),
                 _coco(folder / "boxes.json", answers, run),
                 _geojson(folder / "boxes.geojson", answers.classes),
-                _dota(dota, answers.classes),
+                _dota(dota, answers),
             )
         ]
         for batch in found.to_batches(max_chunksize=AT_ONCE):
@@ -64,20 +70,26 @@ def write(folder: Path, answers: Answers, run: str) -> dict[str, int]:
 
 def _placed(row: Row, answers: Answers) -> Row:
     image = answers.images[row["image"]]
-    corners = map_corners([row["box"]], image)
-    return {**row, "key": image.key, "corners": corners and corners[0], "crs": image.place.crs}
+    box = row["rotated"] or row["box"]
+    corners = map_corners(box, image)
+    placed = {"corners": None if corners is None else corners.tolist(), "crs": image.place.crs}
+    return {**row, "key": image.key, "ring": ring(box), **placed}
 
 
 @contextmanager
-def _table(path: Path, classes: Sequence[str]) -> Iterator[Add]:
+def _table(path: Path, answers: Answers) -> Iterator[Add]:
+    schema = _BOXES
+    for name in TURNED if answers.rotated else ():
+        schema = schema.append(pa.field(name, pa.float32()))
+
     def flat(row: Row) -> Row:
-        sides = dict(zip(("x0", "y0", "x1", "y1"), row["box"], strict=True))
+        sides = dict(zip(SIDES, row["box"], strict=True)) | dict(zip(TURNED, row["rotated"] or (), strict=False))
         return {name: row[name] for name in ("key", "score", "crs", "corners")} | {
-            "label": classes[row["label"]],
+            "label": answers.classes[row["label"]],
             **sides,
         }
 
-    with parquet(path, _BOXES) as add:
+    with parquet(path, schema) as add:
         yield lambda rows: add([flat(row) for row in rows])
 
 
@@ -106,6 +118,8 @@ def _coco(path: Path, answers: Answers, run: str) -> Iterator[Add]:
 def _annotation(number: int, row: Row) -> Row:
     x0, y0, x1, y1 = row["box"]
     box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0), "iscrowd": 0, "segmentation": []}
+    if turned := row["rotated"]:
+        box |= {"rotated": turned, "area": turned[2] * turned[3], "segmentation": [row["ring"].ravel().tolist()]}
     ids = {"id": number, "image_id": row["image"] + 1, "category_id": row["label"] + 1}
     return {**ids, **box, "score": row["score"]}
 
@@ -124,22 +138,24 @@ def _features(rows: Sequence[Row], classes: Sequence[str]) -> Iterator[Row]:
             rings = maps.degrees(np.array([row["corners"] for row in own]), crs)
         except SourceError:
             continue  # of a system of the user's own, which has no place on the Earth
-        for row, ring in zip(own, rings.tolist(), strict=True):
+        for row, corners in zip(own, rings.tolist(), strict=True):
             yield {
                 "type": "Feature",
-                "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+                "geometry": {"type": "Polygon", "coordinates": [[*corners, corners[0]]]},
                 "properties": {"key": row["key"], "label": classes[row["label"]], "score": row["score"]},
             }
 
 
 @contextmanager
-def _dota(folder: Path, classes: Sequence[str]) -> Iterator[Add]:
+def _dota(folder: Path, answers: Answers) -> Iterator[Add]:
+    task = "Task1" if answers.rotated else "Task2"
     with ExitStack() as stack:
-        files = [stack.enter_context(durable.publish(folder / f"Task2_{name}.txt")) for name in file_names(classes)]
+        names = file_names(answers.classes)
+        files = [stack.enter_context(durable.publish(folder / f"{task}_{name}.txt")) for name in names]
 
         def add(rows: Sequence[Row]) -> None:
             for row in rows:
-                sides = " ".join(f"{side:.2f}" for side in row["box"])
+                sides = " ".join(f"{side:.2f}" for side in (row["ring"].ravel() if row["rotated"] else row["box"]))
                 files[row["label"]].write(f"{row['key']} {row['score']:.6f} {sides}\n".encode())
 
         yield add

@@ -28,6 +28,7 @@ from sar_data.system import durable, private
 from sar_data.text import csv_lines
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
+from sar_data.train.rotated.rings import ring
 from sar_data.views.palette import palette
 
 AT_ONCE = 8192  # rows of a table in memory
@@ -40,7 +41,8 @@ Row = dict[str, Any]
 class Answers:
     """The images of a prediction, its parts in order, and the classes of its model.
 
-    Where a sample may have several, those are said whose share is above the threshold of `limits`, by class.
+    Where a sample may have several, those are said whose share is above the threshold of `limits`, by class. `rotated`
+    says that its boxes are.
     """
 
     images: Sequence[Image]
@@ -48,6 +50,7 @@ class Answers:
     kept: Parts
     classes: Sequence[str]
     limits: Mapping[str, float] | None = None
+    rotated: bool = False
 
 
 def write_masks(folder: Path, answers: Answers) -> dict[str, int]:
@@ -137,7 +140,8 @@ def _class_rows(answers: Answers) -> Iterator[Row]:
         for row in answers.kept.table(number).to_pylist():
             image = answers.images[row["image"]]
             top, left, height, width = row["window"]
-            middle = map_corners([[left, top, left + width, top + height]], image)
+            corners = map_corners([left, top, left + width, top + height], image)
+            x, y = (None, None) if corners is None else corners.mean(axis=0).tolist()
             shares = row["shares"] or [None] * len(answers.classes)
             yield {
                 "key": image.key,
@@ -145,9 +149,9 @@ def _class_rows(answers: Answers) -> Iterator[Row]:
                 "left": left,
                 "height": height,
                 "width": width,
-                "crs": image.place.crs if middle else None,
-                "x": float(np.mean(middle[0], axis=0)[0]) if middle else None,
-                "y": float(np.mean(middle[0], axis=0)[1]) if middle else None,
+                "crs": None if corners is None else image.place.crs,
+                "x": x,
+                "y": y,
                 "label": _label(row["shares"], answers),
                 **{f"share of {name}": share for name, share in zip(answers.classes, shares, strict=True)},
             }
@@ -173,7 +177,6 @@ def parquet(path: Path, schema: pa.Schema) -> Iterator[Callable[[Sequence[Row]],
         yield lambda rows: writer.write_table(pa.Table.from_pylist(list(rows), schema=schema))
 
 
-def map_corners(boxes: list[list[float]], image: Image) -> list[Any] | None:
-    """Return the four corners of each box [x0, y0, x1, y1] in the image's reference system, None without a place."""
-    found = maps.corners(np.array(boxes, np.float64), image.place)
-    return None if found is None else found.tolist()
+def map_corners(box: Sequence[float], image: Image) -> Any:
+    """Return the four corners [4, 2] of a box in the image's reference system, None without a place; see `ring`."""
+    return maps.placed(ring(box), image.place)

@@ -64,6 +64,11 @@ def carry_out(request: ExportRequest, *, say: Say) -> Path:
     if request.to == "onnx":
         _check_onnx(finished)
     model = Exported(Model(finished)).eval()
+    if model.model.rotated:
+        raise UsageError(
+            f"{finished.path}: a detector of rotated boxes has no form for other programs: which boxes are left is "
+            "decided one after the other, which tracing cannot follow. `sar_data.train.load` gives it in Python"
+        )
     images, source = _samples(finished)
     height, width = images.shape[-2:]
     say(f"{request.to}: images of {height} × {width} pixels, checked on {source}")

@@ -19,8 +19,6 @@ from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.segment.windows import blended
 from sar_data.train.settings import Detect, Segment
 
-SMALL = 128  # pixels of a side; the coarsest map has one value a channel, which GroupNorm refuses of a single image
-
 
 class Model(nn.Module):
     """The network of a finished run with all that the run does to images before it, in evaluation mode.
@@ -30,6 +28,7 @@ class Model(nn.Module):
     classes    in the order of the answers
     kind       of the task: multiclass, multilabel, segmentation, change or detection
     dates      images of one place that it takes at once, usually 1
+    rotated    whether its boxes are
 
     It computes in float32 on the device that it was sent to, whatever the run was trained in. A sample's answers are
     those of the run's own predictions.parquet, up to rounding.
@@ -40,6 +39,7 @@ class Model(nn.Module):
         found, settings = finished.input, finished.settings
         self.dates = found.dates
         self.channels, self.units, self.classes, self.kind = found.channels, found.units, found.classes, found.kind
+        self.rotated = isinstance(settings, Detect) and settings.boxes == "rotated"
         self.network = finished.network()
         self._settings, self._resized = settings, found.resized
         self._prepare = Preparation(
@@ -56,8 +56,9 @@ class Model(nn.Module):
         Of several dates images are [B, date, C, H, W], in the order in which the model was trained on them.
 
         Of classes logits [B, classes]; of masks logits [B, classes, H, W]; of boxes a list of {"boxes": [n, 4] as x0,
-        y0, x1, y1 in pixels of the image, "scores": [n], "labels": [n]}, best first. Raises UsageError for images of
-        another shape than the model takes.
+        y0, x1, y1 in pixels of the image, "scores": [n], "labels": [n]}, best first. Of rotated boxes there is
+        "rotated": [n, 5] as centre x, centre y, width, height, degrees, too, and "boxes" are the hulls around them.
+        Raises UsageError for images of another shape than the model takes.
         """
         self._check(images)
         images = side_by_side(images)
@@ -107,18 +108,16 @@ class Model(nn.Module):
         return found if found.shape[-2:] == size else F.interpolate(found.float(), size=tuple(size), mode="bilinear")
 
     def _boxes(self, images: Tensor, settings: Detect, size: torch.Size) -> list[dict[str, Tensor]]:
-        from sar_data.train.detect.tiles import tiled, within
+        from sar_data.train.detect.tiles import tiled, within, zoomed
 
         height, width = int(images.shape[-2]), int(images.shape[-1])
         sizes, most, zoom = [(height, width)] * len(images), settings.max_detections, width / size[-1]
-        if len(images) == 1 and min(settings.tiles or height, height) <= SMALL:
-            return self._boxes(images.repeat(2, 1, 1, 1), settings, size)[:1]
         if tile := settings.tiles:
             nms: float = self.network.overlap  # type: ignore[assignment]  # a detector's, not a tensor
             found = tiled(self.network, images, sizes, tile=tile, overlap=settings.overlap, nms=nms, most=most)
         else:
             found = [within(one, each, most) for one, each in zip(self.network(images), sizes, strict=True)]
-        return [{**one, "boxes": one["boxes"] / zoom} for one in found]
+        return [zoomed(one, 1 / zoom) for one in found]
 
 
 def load(run: str | Path) -> Model:

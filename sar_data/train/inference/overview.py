@@ -18,6 +18,7 @@ from sar_data.train.pictures.mosaic import Cell, Line
 from sar_data.train.pictures.mosaic import draw as draw_cells
 from sar_data.train.pictures.sheets import spread
 from sar_data.train.pictures.stretch import MOST_PIXELS, Floats, stretched
+from sar_data.train.rotated.rings import ring
 from sar_data.views.heading import Entry
 from sar_data.views.palette import legend as named
 from sar_data.views.palette import palette
@@ -64,15 +65,14 @@ def _boxes(number: int, picture: Floats, answers: Answers) -> Cell:
     shown = [row for row in rows if row["score"] >= SHOWN]
     drawn = picture.copy()
     height, width = drawn.shape[:2]
+    scale, size = np.array([width / image.width, height / image.height]), np.array([width, height])
     for row in shown:
-        x0, y0, x1, y1 = (
-            min(max(round(side * length / whole), 0), length - 1)
-            for side, length, whole in zip(
-                row["box"], (width, height) * 2, (image.width, image.height) * 2, strict=True
-            )
-        )
-        drawn[y0 : y1 + 1, [x0, x1]] = BRIGHT
-        drawn[[y0, y1], x0 : x1 + 1] = BRIGHT
+        corners = (ring(row["rotated"] or row["box"]) * scale).round()
+        for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            line = np.linspace(start, end, int(np.abs(end - start).max()) + 1).round()
+            inside = line[((line >= 0) & (line <= size)).all(axis=1)]
+            x, y = np.minimum(inside, size - 1).astype(int).T
+            drawn[y, x] = BRIGHT
     return Cell([drawn], [_key(answers, number), ("key", f"{len(shown)} of {len(rows)} boxes have {SHOWN:g} or more")])
 
 

@@ -95,7 +95,7 @@ def _predicted(
             return counts_said(out / RESULT)
         kept = Parts(out / FOLDER)
         _answer(parts, kept, images, answering, halt, say)
-        answers = Answers(images.images, parts, kept, answering.model.classes, limits)
+        answers = Answers(images.images, parts, kept, answering.model.classes, limits, answering.model.rotated)
         said = _write(out, finished, answers, answering.model.kind)
         sheet = out / f"sheet.{request.picture_format}"
         overview.draw(sheet, images, answers, answering.model, title=f"{finished.path.name}: {out.name}")

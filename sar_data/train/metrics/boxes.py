@@ -109,13 +109,24 @@ def _overlaps(matching: Any, image: int, label: int) -> Any:
     found = sorted(found, key=lambda one: -one["score"])[: matching.params.maxDets[-1]]
     if not (there and found):
         return []
+    boxes, others = ([one["rotated"] for one in side] for side in (found, there))
+    return rotated_overlaps(boxes, others, [bool(one["iscrowd"]) for one in there])
+
+
+def rotated_overlaps(
+    boxes: Sequence[Sequence[float]], others: Sequence[Sequence[float]], crowds: Sequence[bool] | None = None
+) -> Floats:
+    """Return intersection over union [box, other] of rotated boxes; of a crowd the share of a box that it holds."""
     import torch  # here, for horizontal boxes are compared without it
 
     from sar_data.train.rotated.boxes import held, overlaps
 
-    boxes, others = (torch.tensor([one["rotated"] for one in side], dtype=torch.float64) for side in (found, there))
-    crowd = torch.tensor([bool(one["iscrowd"]) for one in there])
-    return torch.where(crowd, held(boxes, others), overlaps(boxes, others)).double().numpy()
+    one, other = (torch.tensor(side, dtype=torch.float64).reshape(-1, 5) for side in (boxes, others))
+    found = overlaps(one, other)
+    if crowds is not None:
+        found = torch.where(torch.tensor(crowds), held(one, other), found)
+    values: Floats = found.double().numpy()
+    return values
 
 
 def verdicts(matching: Any, label: int, images: int, size: int = 0) -> list[tuple[int, Any]]:

@@ -12,12 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
+from sar_data.train.metrics.boxes import rotated_overlaps
 from sar_data.train.pictures.images import Images
 from sar_data.train.pictures.sheets import spread
 from sar_data.train.pictures.stretch import stretched
+from sar_data.train.rotated.rings import ring
 from sar_data.views.figure import save
 from sar_data.views.heading import Heading
 
@@ -67,11 +69,13 @@ def sheet(
 
 def sorted_out(row: dict[str, Any]) -> dict[str, list[int]]:
     """Return which boxes of an image were found rightly, which wrongly, and which true ones were missed, by number."""
-    boxes, there = (np.array(row[name], np.float64).reshape(-1, 4) for name in ("boxes", "true_boxes"))
     shown = [i for i, score in enumerate(row["box_scores"]) if score >= SHOWN]
-    overlaps = _overlaps(boxes, there)
+    if "true_rotated" in row:
+        overlaps = rotated_overlaps(row["rotated"], row["true_rotated"])
+    else:
+        overlaps = _overlaps(*(np.array(row[name], np.float64).reshape(-1, 4) for name in ("boxes", "true_boxes")))
     overlaps[np.array(row["labels"])[:, None] != np.array(row["true_labels"])[None, :]] = 0
-    found, missed = list[int](), list(range(len(there)))
+    found, missed = list[int](), list(range(len(row["true_boxes"])))
     for i in shown:  # best first
         best = max(missed, key=lambda j: overlaps[i, j], default=None)
         if best is not None and overlaps[i, best] >= ENOUGH:
@@ -86,6 +90,11 @@ def outlined(row: dict[str, Any]) -> list[tuple[str, str, int]]:
     there = [i for i in range(len(row["true_boxes"])) if i not in kinds["missed"]]
     prefixes = {"true": "true_", "missed": "true_"}
     return [(name, prefixes.get(name, ""), i) for name, own in {"true": there, **kinds}.items() for i in own]
+
+
+def outline(row: dict[str, Any], prefix: str, number: int) -> Floats:
+    """Return the corners [4, (x, y)] of a box of an image, which `outlined` says by prefix and number."""
+    return ring(row[f"{prefix}{'rotated' if 'true_rotated' in row else 'boxes'}"][number])
 
 
 def _overlaps(boxes: Floats, others: Floats) -> Floats:
@@ -115,10 +124,9 @@ def _draw(
     height, width = size
     axes.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
     for name, prefix, i in outlined(row):
-        left, top, right, bottom = row[f"{prefix}boxes"][i]
-        style, points = LINES[name]
-        box = Rectangle((left, top), right - left, bottom - top, fill=False, lw=points, ls=style, ec=COLOURS[name])
-        axes.add_patch(box)
+        box, (style, points) = outline(row, prefix, i), LINES[name]
+        axes.add_patch(Polygon(box, fill=False, lw=points, ls=style, ec=COLOURS[name]))
+        (left, top), (_, bottom) = box.min(axis=0), box.max(axis=0)
         words = [classes[row[f"{prefix}labels"][i]]] if len(classes) > 1 and name != "true" else []
         words += [] if prefix else [f"{row['box_scores'][i]:.2f}"]
         y, side = (bottom, "top") if prefix else (top, "bottom")
