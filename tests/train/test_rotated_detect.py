@@ -186,10 +186,10 @@ def test_rotated_boxes_lie_on_the_map_in_all_forms(trained: Path, tmp_path: Path
 
 
 def test_a_finished_run_is_judged_on_a_build_of_outlines(trained: Path, outlined: Build, tmp_path: Path) -> None:
-    found = sar_data.train.evaluate(trained, outlined.path, out=tmp_path / "judged")
-    table = read(tmp_path / "judged" / "predictions.parquet")[0]["test"]
+    found = sar_data.train.evaluate(trained, outlined.path, split="train", out=tmp_path / "judged")
+    table = read(tmp_path / "judged" / "predictions.parquet")[0]["train"]
     assert {"rotated", "true_rotated"} <= set(table.column_names)
-    assert found["test"]["objects"] == sum(map(len, table["true_rotated"].to_pylist())) > 0
+    assert found["train"]["objects"] == sum(map(len, table["true_rotated"].to_pylist())) > 0
 
 
 def test_a_detector_of_rotated_boxes_is_no_file_for_others(trained: Path, tmp_path: Path) -> None:

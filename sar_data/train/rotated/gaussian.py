@@ -54,10 +54,10 @@ def kalman_overlaps(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def kfiou_loss(boxes: Tensor, others: Tensor) -> Tensor:
-    """Return 1 − 3 KFIoU [n], plus the smooth L1 distance of the centres in sides of a square of the others' area."""
+    """Return −ln 3 KFIoU [n], plus the smooth L1 distance of the centres in sides of a square of the others' area."""
     side = _area(others).clamp(min=LEAST).sqrt()[:, None]
     apart = F.smooth_l1_loss(boxes[:, :2] / side, others[:, :2] / side, reduction="none", beta=BETA).sum(dim=1)
-    return 1 - 3 * kalman_overlaps(boxes, others) + apart
+    return apart - (3 * kalman_overlaps(boxes, others)).clamp(min=LEAST).log()
 
 
 def _area(boxes: Tensor) -> Tensor:
