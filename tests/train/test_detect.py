@@ -18,7 +18,7 @@ from sar_data.sealed.opened import Build
 from sar_data.train import preset
 from sar_data.train import training as run
 from sar_data.train.data import Data
-from sar_data.train.detect import Detection
+from sar_data.train.detect import Detection, oriented_rcnn
 from sar_data.train.models import backbone
 from sar_data.train.pictures.detections import COLOURS, outlined, sorted_out
 from sar_data.train.predictions import read
@@ -200,13 +200,14 @@ def test_bands_classes_and_images_of_any_kind_are_trained(tmp_path: Path) -> Non
         {"amp": "bf16", "layer_decay": 0.8, "drop_path": 0.1},
         {"model": "test_vit"},
         {"boxes": "rotated", "box_loss": "kfiou", "amp": "bf16"},
-        {"detector": "oriented-rcnn", "batch_size": 2, "fraction": 0.5},
+        {"detector": "oriented-rcnn", "batch_size": 2, "fraction": 0.5, "crop": 128},
     ],
     ids=str,
 )
 def test_a_run_stopped_in_an_epoch_goes_on_to_the_same_bits(
     few: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any]
 ) -> None:
+    monkeypatch.setattr(oriented_rcnn, "PROPOSALS", 40)  # of 2,000, each of which costs
     started(few, tmp_path / "whole", **chosen)
     with monkeypatch.context() as patch:
         patch.setattr(run, "Data", cut.at(2, cut.stop))

@@ -56,7 +56,7 @@ def enclosing(points: Tensor, directions: Tensor) -> Tensor:
     length = directions.norm(dim=2, keepdim=True)
     along = torch.where(length > 0, directions / length, directions.new_tensor([1.0, 0.0]))
     both = torch.stack([along, torch.stack([-along[..., 1], along[..., 0]], dim=2)], dim=2)  # [n, k, side, 2]
-    places = torch.einsum("nksc,npc->nksp", both, points)
+    places = (both[:, :, :, None] * points[:, None, None]).sum(dim=4)  # [n, k, side, p]
     lower, upper = places.amin(dim=3), places.amax(dim=3)
     best = (upper - lower).prod(dim=2).argmin(dim=1)
     row = torch.arange(len(points), device=points.device)

@@ -1,6 +1,7 @@
 """Losses of rotated boxes as Gaussians: differentiable where overlaps are not, and alike for all angles of a square.
 
-A box is a Gaussian with its centre as mean and Σ = R diag(w²/4, h²/4) Rᵀ.
+A box is a Gaussian with its centre as mean and Σ = R diag(w²/4, h²/4) Rᵀ. Nothing here multiplies matrices, which
+autocast would do in half precision.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ BETA = 1 / 9  # where the loss of centres becomes linear
 
 def covariances(boxes: Tensor) -> Tensor:
     """Return Σ [n, 2, 2] of boxes [n, 5]."""
-    sides = torch.stack(axes(boxes), dim=1) * boxes[:, 2:4, None] / 2
-    return sides.transpose(1, 2) @ sides
+    halves = (axis * boxes[:, i, None] / 2 for axis, i in zip(axes(boxes), (2, 3), strict=True))
+    along, across = (half[:, :, None] * half[:, None, :] for half in halves)
+    return along + across
 
 
 def wasserstein(boxes: Tensor, others: Tensor) -> Tensor:
@@ -47,7 +49,8 @@ def kalman_overlaps(boxes: Tensor, others: Tensor) -> Tensor:
     Centres do not count (Yang et al. 2023). Σ = Σ₁ − KΣ₁ with K = Σ₁(Σ₁ + Σ₂)⁻¹, so that √det Σ is
     √(det Σ₁ det Σ₂ / det(Σ₁ + Σ₂)).
     """
-    summed: Tensor = torch.linalg.det(covariances(boxes) + covariances(others)).clamp(min=LEAST)
+    (a, b), (c, d) = (covariances(boxes) + covariances(others)).permute(1, 2, 0)
+    summed = (a * d - b * c).clamp(min=LEAST)
     first, second = _area(boxes), _area(others)
     shared = first * second / 4 / summed.sqrt()
     return shared / (first + second - shared).clamp(min=LEAST)
