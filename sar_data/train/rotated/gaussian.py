@@ -52,7 +52,7 @@ def kalman_overlaps(boxes: Tensor, others: Tensor) -> Tensor:
     (a, b), (c, d) = (covariances(boxes) + covariances(others)).permute(1, 2, 0)
     summed = (a * d - b * c).clamp(min=LEAST)
     first, second = _area(boxes), _area(others)
-    shared = first * second / 4 / summed.sqrt()
+    shared: Tensor = first * second / 4 / summed.sqrt()
     return shared / (first + second - shared).clamp(min=LEAST)
 
 
