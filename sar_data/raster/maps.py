@@ -113,7 +113,7 @@ def reference_system(crs: str) -> Any:
     raise SourceError(f"{crs[:80]!r}: expected a coordinate reference system such as EPSG:32633, or WKT, found neither")
 
 
-def placed(points: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float64] | None:
+def map_points(points: npt.NDArray[np.float64], place: Place) -> npt.NDArray[np.float64] | None:
     """Return points [..., (x, y)] in `place.crs` of points in pixels; None where the place has no transform."""
     if place.transform is None:
         return None

@@ -179,4 +179,4 @@ def parquet(path: Path, schema: pa.Schema) -> Iterator[Callable[[Sequence[Row]],
 
 def map_corners(box: Sequence[float], image: Image) -> Any:
     """Return the four corners [4, 2] of a box in the image's reference system, None without a place; see `ring`."""
-    return maps.placed(ring(box), image.place)
+    return maps.map_points(ring(box), image.place)
