@@ -55,12 +55,13 @@ PEERS = {
     "ultralytics": Peer(["ultralytics"], "yolo", "ssdd", "yolo"),
     "tensorstore": Peer(["tensorstore", "numpy"], "tensorstore_arrays", "bigearthnet-s1-v2", None),
     "trainers": Peer(
-        ["torchgeo", "lightning", "transformers", "accelerate", "torchdata"],
+        ["torchgeo", "lightning", "transformers", "accelerate", "torchdata", "pycocotools"],
         "trainers",
         "bigearthnet-s1-v2",
         None,
         ours=True,
     ),
+    "terratorch": Peer(["terratorch"], "terratorch_tasks", "bigearthnet-s1-v2", None, python="python3.12", ours=True),
     "rasterio": Peer(["rasterio"], "geotiff", "bigearthnet-s1-v2", "geotiff"),
 }
 

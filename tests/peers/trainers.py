@@ -10,9 +10,12 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import Stateful, StatefulDataLoader
-from torchgeo.trainers import ClassificationTask
+from torchgeo.trainers import ClassificationTask, ObjectDetectionTask, SemanticSegmentationTask
 
 from examples import hf_trainer, lightning_module
+from sar_data import catalog
+from sar_data.builder.itinerary import build as make
+from sar_data.builder.request import BuildRequest
 from sar_data.torch import GeoSamples, Samples, loader
 
 build, facts = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
@@ -73,6 +76,27 @@ def in_torchgeo() -> None:
     assert 0 < figures["test_loss"] < 10
 
 
-for part in (in_torchdata, in_lightning, in_transformers, in_torchgeo):
+def miniature(dataset: str, count: int) -> Path:
+    catalog.synthesise(dataset)(out / dataset, count=count, seed=0)
+    request = BuildRequest(dataset=catalog.pipeline(dataset), source=out / dataset, out=out, split="random:train=0.5,val=0.5,test=0")
+    return make(request).path
+
+
+def in_torchgeo_with_masks_and_boxes() -> None:
+    """Its tasks of masks and of boxes train and validate."""
+    masks, ships = miniature("spacenet6", 8), miniature("ssdd", 12)
+    segment = SemanticSegmentationTask(
+        model="unet", backbone="resnet18", in_channels=4, num_classes=2, ignore_index=255
+    )
+    detect = ObjectDetectionTask(model="faster-rcnn", backbone="resnet18", in_channels=1, num_classes=2)
+    for task, path, options in ((segment, masks, {"crop": 64}), (detect, ships, {"crop": 128})):
+        loaders = [
+            DataLoader(GeoSamples(path, split=split, **options), batch_size=2, collate_fn=GeoSamples.collate)
+            for split in ("train", "val")
+        ]
+        lightning.Trainer(max_epochs=1, default_root_dir=out, **quiet).fit(task, *loaders)
+
+
+for part in (in_torchdata, in_lightning, in_transformers, in_torchgeo, in_torchgeo_with_masks_and_boxes):
     print(part.__name__, flush=True)
     part()
