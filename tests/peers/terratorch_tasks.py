@@ -16,7 +16,11 @@ from sar_data.torch import GeoSamples
 out = Path(tempfile.mkdtemp())
 quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
 catalog.synthesise("spacenet6")(out / "raw", count=8, seed=0)
-masks = build(BuildRequest(dataset=catalog.pipeline("spacenet6"), source=out / "raw", out=out, split="random:train=0.5,val=0.5,test=0"))
+masks = build(
+    BuildRequest(
+        dataset=catalog.pipeline("spacenet6"), source=out / "raw", out=out, split="random:train=0.5,val=0.5,test=0"
+    )
+)
 
 
 def trained(task: lightning.LightningModule, path: Path, **options: object) -> None:

@@ -78,7 +78,9 @@ def in_torchgeo() -> None:
 
 def miniature(dataset: str, count: int) -> Path:
     catalog.synthesise(dataset)(out / dataset, count=count, seed=0)
-    request = BuildRequest(dataset=catalog.pipeline(dataset), source=out / dataset, out=out, split="random:train=0.5,val=0.5,test=0")
+    request = BuildRequest(
+        dataset=catalog.pipeline(dataset), source=out / dataset, out=out, split="random:train=0.5,val=0.5,test=0"
+    )
     return make(request).path
 
 
