@@ -15,6 +15,8 @@ import pytest
 from pipelines.kuro_siwo import BENCH, PIPELINE, TEST, TRAIN, VAL
 from pipelines.synth import kuro_siwo
 from sar_data import synth
+from sar_data.builder.itinerary import build
+from sar_data.builder.request import BuildRequest
 from sar_data.errors import BadRecord
 from sar_data.record import Record
 from sar_data.sealed.opened import Build
@@ -185,3 +187,10 @@ def test_a_chip_that_is_not_as_documented_ends_in_a_sentence(
     damage(path_of(root, of_event(root, "130"), name))
     with pytest.raises(BadRecord, match=reason):
         PIPELINE.read(Folder.at(root), of_event(root, "130"))
+
+
+def test_the_zip_of_the_benchmark_is_built_in_place(bench_archive: Path, tmp_path: Path) -> None:
+    packed = shutil.make_archive(str(tmp_path / "flood_s1"), "zip", bench_archive)
+    made = build(BuildRequest(dataset=BENCH, source=Path(packed), out=tmp_path / "out"))
+    assert {name: split.count for name, split in made.manifest.splits.items()} == {"train": 3, "val": 3, "test": 3}
+    assert (made.manifest.variant, made.manifest.frames) == ("copernicus-bench", 2)

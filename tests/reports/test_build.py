@@ -26,6 +26,7 @@ from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.opened import Build
 from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.verify import verify
+from sar_data.spec import MASKED
 from tests.mini import invented
 from tests.places import ROOT
 from tests.reports.document import Document
@@ -218,7 +219,7 @@ def test_every_kind_of_build_has_a_report(kind: dict[str, Any], histograms: int,
     found = Document(report(build))
     shown = [a.get("aria-label") or "" for tag, a in found.elements if tag == "svg"]
     assert len([name for name in shown if name.startswith("Histogram")]) == histograms
-    assert any(name.startswith("mask of") for name in shown) == (kind["kind"] == "segmentation")
+    assert any(name.startswith("mask of") for name in shown) == (kind["kind"] in MASKED)
     assert "Where the samples lie on the earth is not known" in found.text
     baked = sar_data.convert(build.path, normalize="minmax", runner="serial")
     assert "fraction of a range" in Document(report(baked)).text

@@ -12,6 +12,7 @@ from sar_data.record import Record
 from sar_data.split.blocks import Blocks
 from sar_data.split.ground import frames
 from sar_data.split.ground.leakage import touching_share
+from sar_data.split.parse import parse
 
 from . import Footprint, counts, lattice, place, record
 
@@ -142,3 +143,12 @@ def test_a_buffer_that_leaves_no_train_patch_is_an_error() -> None:
 def test_blocks_need_a_size_and_no_negative_buffer(size: int, buffer: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Blocks(size=size, buffer=buffer)
+
+
+def test_records_of_another_frame_of_reference_are_left_out() -> None:
+    records = [*lattice(9, 9), record("other", footprint=(0, 0, 1, 1), crs="EPSG:32632")]
+    name, policy = parse("blocks:frame=EPSG:32633,size=3,buffer=0", {"blocks": Blocks()})
+    made = place(policy, records)
+    assert (name, made.split[-1], made.reason[-1]) == ("blocks", "unused", "not in EPSG:32633")
+    assert "unused" not in made.split[:-1]
+    assert place(Blocks(size=3, buffer=0), records).split[-1] != "unused"
