@@ -29,6 +29,7 @@ SUBJECTS = {
     "predict": ("run", "source"),
     "embed": ("source", "build"),
     "export": ("run", "to"),
+    "benchmark": ("suite", "weights"),
     "compare": ("runs", "split"),
     "train-report": ("runs",),
 }

@@ -105,6 +105,26 @@ def train(
     return {"run": str(out), "metrics": metrics}
 
 
+@flow(name="benchmark", description="Run a published suite of tasks.", flow_run_name=run_name, persist_result=False)
+def benchmark(
+    suite: str, builds: Absolute, out: Absolute, weights: str | None = None, settings: dict[str, Any] | None = None
+) -> str:
+    """Run the presets of a published suite one after another; return one table beside the published figures.
+
+    Args:
+        suite: copernicus-bench-s1.
+        builds: Folder of the sealed builds of its tasks, absolute.
+        out: Folder of the runs, absolute; an unfinished benchmark continues, a finished one stays as it is.
+        weights: Of the frozen encoder: absolute path of a file; or hf:, torchgeo: or timm: and a name.
+        settings: Of all rows: model, stem, normalize, image_size, batch_size, epochs, seed, amp, threads or device.
+    """
+    parameters = locals()
+    explain()
+    table: str = once(name="benchmark", **OVER_DISK)(answer)(make_request(parameters, "BenchmarkRequest"))
+    create_markdown_artifact(table, key=f"{suite}-benchmark", description=str(out))
+    return table
+
+
 @flow(
     name="evaluate",
     description="Judge a finished run on a split of a sealed build.",
@@ -298,6 +318,7 @@ def _dataset(run: Path) -> str:
 
 CHECKS: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "train": make_request,
+    "benchmark": partial(make_request, kind="BenchmarkRequest"),
     "evaluate": partial(make_request, kind="EvaluateRequest"),
     "predict": partial(make_request, kind="PredictRequest"),
     "embed": partial(make_request, kind="EmbedRequest"),

@@ -50,7 +50,7 @@ class Jobs(click.Group):
             formatter.write_dl(list({**_jobs(), **others}.items()))
 
 
-@click.group("train", cls=Jobs, short_help="Train on a build: probe, finetune, segment, detect.")
+@click.group("train", cls=Jobs, short_help="Train on a build: probe, finetune, segment, change, detect.")
 def command() -> None:
     """Train on a sealed build, or several as one set, on one process, or under torchrun on many:
 
@@ -181,6 +181,38 @@ def _show(metrics: dict[str, Any], select: str) -> None:
         label = f"{split} (chosen on, as published)" if chosen else split
         shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float))
         click.echo(f"{label:<4}  {shown}  of {figures['count']}")
+
+
+@command.command("benchmark", short_help="Run a published suite of tasks, in one table.")
+@click.argument("suite", metavar="SUITE")
+@click.option("--builds", required=True, metavar="DIR", help="Folder of the builds of all tasks.")
+@click.option("--out", required=True, metavar="DIR", help="Folder of the runs; an unfinished benchmark continues.")
+@click.option("--weights", metavar="TEXT", help="Of the frozen encoder, as jobs take them.")
+@click.option("--model", metavar="NAME", help="The frozen encoder; by default the presets'.")
+@click.option("--stem", metavar="TEXT", help="Of the weights: bands of the first layer, where the file does not say.")
+@click.option("--normalize", metavar="NAME", help="Of all rows; by default the presets'.")
+@click.option("--image-size", type=int, metavar="N", help="Of all rows: side that images are resized to.")
+@click.option("--batch-size", type=int, metavar="N", help="Of all rows; by default the presets'.")
+@click.option("--epochs", type=int, metavar="N", help="Of all rows; by default the presets'.")
+@click.option("--seed", type=int, metavar="N", help="Of all rows.")
+@click.option("--amp", metavar="none|bf16|fp16", help="Of all rows: precision of the forward pass.")
+@click.option("--threads", type=int, metavar="N", help="Of all rows: threads that read.")
+@click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
+@click.pass_obj
+def benchmark(note: Note, /, **options: Any) -> None:
+    """Run the presets of a published suite one after another, and print one table beside the published figures.
+
+    SUITE is copernicus-bench-s1: EuroSAT-S1, BigEarthNet-S1, DFC2020-S1 and Flood-S1. Each task has a supervised small
+    network and a random encoder as rows, and the encoder of the weights.
+    """
+    limit_spinning(os.environ)
+    from sar_data.train import benchmark as run_benchmark
+    from sar_data.train.request import BENCHED
+
+    settings = {name: value for name in BENCHED if (value := options.pop(name)) is not None}
+    with _report_halt(note, f"finished runs are kept in {options['out']}"):
+        table = run_benchmark(**options, settings=settings or None, say=say)
+    click.echo(table, nl=False)
 
 
 @command.command("evaluate", short_help="Judge a finished run on a split of any build of its task.")

@@ -94,7 +94,7 @@ def opened(paths: Iterable[Path]) -> list[Run]:
 
 def markdown(runs: Sequence[Run], split: str = "test") -> str:
     """Return a Markdown table of the runs with the figures of a split, then one of the options that differ."""
-    lines = _table(*columns(runs, split))
+    lines = markdown_table(*columns(runs, split))
     if alike := _alike(runs):
         lines += ["", f"The same in all: {'; '.join(f'{name} {text}' for name, text in alike.items())}"]
     notes = _marked(runs, split)
@@ -102,12 +102,12 @@ def markdown(runs: Sequence[Run], split: str = "test") -> str:
     notes += sorted({f"Intervals: {method}" for run in runs if (method := _method(run, split))})
     found = tested(runs, split)
     if found.rows:
-        lines += ["", f"Differences to {runs[0].name}", "", *_table(found.head, found.rows)]
+        lines += ["", f"Differences to {runs[0].name}", "", *markdown_table(found.head, found.rows)]
     lines += ["", *found.notes]
     differing = differences(runs)
     if differing:
         lines += ["", "What differs", ""]
-        lines += _table(
+        lines += markdown_table(
             ["option", *(run.name for run in runs)], [[name, *values] for name, values in differing.items()]
         )
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
@@ -240,7 +240,7 @@ def over_seeds(runs: Sequence[Run], split: str = "test") -> str:
         cells = [_mean([_value(run, split, name) for run in members]) + mark for name in figures]
         rows.append([", ".join(run.name for run in members), *list(members[0].about().values())[1:], seeds, *cells])
     notes = ["mean ± standard deviation over seeds (n - 1)", *_marked(runs, split)]
-    return "\n".join([*_table(head, rows), "", *notes]) + "\n"
+    return "\n".join([*markdown_table(head, rows), "", *notes]) + "\n"
 
 
 def _mean(values: Sequence[float | None]) -> str:
@@ -328,7 +328,8 @@ def _cell(run: Run, split: str, name: str) -> str:
     return shown + MARK * (run.marked and split == "test")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
 

@@ -234,6 +234,34 @@ class ExportRequest:
             raise unknown("form", self.to, FORMS)
 
 
+BENCHED = ("model", "stem", "normalize", "image_size", "batch_size", "epochs", "seed", "amp", "threads", "device")
+"""Options of all rows of a benchmark; `model` and `stem` are of its encoder, and not of the small network beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRequest:
+    """A published suite of tasks, run one after another.
+
+    `suite` is copernicus-bench-s1; `builds` the folder in which the build of each task lies; `out` the folder of the
+    runs, in which an unfinished benchmark goes on. `weights` are those of the frozen encoder, as a training job takes
+    them; a supervised small network and a random encoder are run in any case. `settings` are options of all rows
+    (BENCHED).
+
+    Raises UsageError for a name that does not exist.
+    """
+
+    suite: str
+    builds: str | Path
+    out: str | Path
+    weights: str | None = None
+    settings: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.settings or ():
+            if name not in BENCHED:
+                raise unknown("option of a benchmark", name, BENCHED)
+
+
 OVER = ("seed",)
 
 

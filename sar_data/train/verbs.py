@@ -10,6 +10,7 @@ from typing import Any
 from sar_data.progress import Say
 from sar_data.train import early
 from sar_data.train.request import (
+    BenchmarkRequest,
     CompareRequest,
     EmbedRequest,
     EvaluateRequest,
@@ -18,9 +19,10 @@ from sar_data.train.request import (
     TrainRequest,
 )
 
-Request = TrainRequest | EvaluateRequest | PredictRequest | EmbedRequest | ExportRequest
+Request = TrainRequest | BenchmarkRequest | EvaluateRequest | PredictRequest | EmbedRequest | ExportRequest
 _ROOMS: Mapping[type[Request], str] = {
     TrainRequest: "training",
+    BenchmarkRequest: "benchmark",
     EvaluateRequest: "inference.evaluation",
     PredictRequest: "inference.prediction",
     EmbedRequest: "inference.embedding",
@@ -70,6 +72,26 @@ def train(
         say,
     )
     return metrics
+
+
+def benchmark(
+    suite: str,
+    builds: str | Path,
+    *,
+    out: str | Path,
+    weights: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    say: Say | None = None,
+) -> str:
+    """Run the presets of a published suite one after another and return one table beside the published figures.
+
+    What the parameters mean stands in BenchmarkRequest (sar_data/train/request.py). What is finished is left as it is.
+    Raises UsageError for a suite that does not exist, a folder without its builds and options that do not fit.
+    """
+    table: str = carry_out(
+        BenchmarkRequest(suite=suite, builds=builds, out=out, weights=weights, settings=settings), say
+    )
+    return table
 
 
 def evaluate(

@@ -32,7 +32,9 @@ from sar_data.exporters import TARGETS
 from sar_data.own.fields import FIELDS
 from sar_data.sealed.opened import Build
 from sar_data.train.request import (
+    BENCHED,
     WEIGHTED,
+    BenchmarkRequest,
     CompareRequest,
     EmbedRequest,
     EvaluateRequest,
@@ -48,6 +50,7 @@ NOT_SAID = {(BuildRequest, "statistics")}  # only a benchmark leaves them out
 HEARD = {"progress", "say"}  # how Python is told what the others print
 IN_WORDS = {"target"}  # a parameter that the words of a command say
 NONE = inspect.Parameter.empty
+SETTINGS = {"train embed": WEIGHTED, "train benchmark": BENCHED}  # what a command asks for one by one
 DATASET = "eurosat-sar"
 
 
@@ -85,7 +88,7 @@ class Operation:
         """Return the names that the command needs for it."""
         given = {self.spelled.get(name, name) for name in self.parameters()} - IN_WORDS
         if "settings" in given:  # each is an option of its own
-            given = given - {"settings"} | {*WEIGHTED}
+            given = given - {"settings"} | {*SETTINGS[self.words]}
         return given if self.own else given | {self.words.rpartition("--")[2]}
 
 
@@ -102,6 +105,7 @@ OPERATIONS = [
     Operation("leakage", "leakage", "leakage.leakage", LeakageRequest),
     Operation("report", "report", "reports.report"),
     Operation("train", "train.train", "train.train", TrainRequest),
+    Operation("train benchmark", "train.benchmark", "train.benchmark", BenchmarkRequest),
     Operation("train evaluate", "train.evaluate", "train.evaluate", EvaluateRequest),
     Operation("train predict", "train.predict", "train.predict", PredictRequest),
     Operation("train embed", "train.embed", "train.embed", EmbedRequest),
