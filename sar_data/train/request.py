@@ -12,9 +12,11 @@ from sar_data.errors import UsageError, unknown
 from sar_data.radiometry import CONVERTIBLE, spell_unit
 from sar_data.sealed import manifest
 from sar_data.system.suffixes import PICTURES
+from sar_data.train import suites
 from sar_data.train.builds import STATISTICS, Together
 from sar_data.train.preset import Preset, find, resolved
 from sar_data.train.settings import JOBS, Settings
+from sar_data.train.suites import Suite
 
 SPLITS = ("train", "val", "test")
 
@@ -257,9 +259,15 @@ class BenchmarkRequest:
     settings: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        _ = self.tasks  # which are looked up here
         for name in self.settings or ():
             if name not in BENCHED:
                 raise unknown("option of a benchmark", name, BENCHED)
+
+    @cached_property
+    def tasks(self) -> Suite:
+        """The suite, read."""
+        return suites.find(self.suite)
 
 
 OVER = ("seed",)

@@ -13,10 +13,9 @@ import sar_data.train
 from pipelines.synth import kuro_siwo
 from sar_data import catalog, public
 from sar_data.errors import UsageError
-from sar_data.train import preset
+from sar_data.train import preset, suites
 from sar_data.train.request import BENCHED
 from sar_data.train.settings import JOBS
-from sar_data.train.suite import suite_of
 from tests.train.conftest import Finished
 
 SUITE = "copernicus-bench-s1"
@@ -68,7 +67,7 @@ def test_a_suite_is_one_table_beside_what_was_published(builds: Path, finished: 
 
 
 def test_presets_of_a_suite_take_the_options_of_its_rows() -> None:
-    suite = suite_of(SUITE)
+    suite = suites.find(SUITE)
     for task in suite.task:
         found = preset.find(task.preset)
         assert set(BENCHED) <= set(JOBS[found.job].model_fields)
@@ -80,12 +79,9 @@ def test_presets_of_a_suite_take_the_options_of_its_rows() -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (
-            {"suite": "copernicus-bench-s2"},
-            "unknown benchmark 'copernicus-bench-s2'. Did you mean 'copernicus-bench-s1'",
-        ),
+        ({"suite": "copernicus-bench-s2"}, "unknown suite 'copernicus-bench-s2'. Did you mean 'copernicus-bench-s1'"),
         ({"settings": {"fusion": "diff"}}, "unknown option of a benchmark 'fusion'"),
-        ({}, "expected builds of EuroSAT-S1, BigEarthNet-S1, DFC2020-S1 and Flood-S1, found none"),
+        ({}, "expected builds of EuroSAT-S1, BigEarthNet-S1, DFC2020-S1, Flood-S1, found none"),
     ],
 )
 def test_what_no_suite_has_is_refused_everywhere_alike(chosen: dict[str, Any], message: str, tmp_path: Path) -> None:

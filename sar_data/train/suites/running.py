@@ -1,4 +1,4 @@
-"""A published suite of tasks: their presets are run one after another, for one table beside the published figures.
+"""A suite of tasks is run: their presets one after another, for one table beside the published figures.
 
 OUT/TASK/supervised    a small network that is trained from its first layer on
          random        a frozen encoder that learnt nothing
@@ -8,15 +8,11 @@ OUT/TASK/supervised    a small network that is trained from its first layer on
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
-from sar_data.errors import BuildError, UsageError, unknown
+from sar_data.errors import BuildError, UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
 from sar_data.sealed.manifest import NAME, Manifest
@@ -27,45 +23,11 @@ from sar_data.train.metrics import titled
 from sar_data.train.preset import Preset, find
 from sar_data.train.request import BenchmarkRequest, TrainRequest
 from sar_data.train.run.folder import write
+from sar_data.train.suites import Suite, Task
 
 DEEPEST = 4  # folders below the one that has the builds
 TABLE, DOCUMENT = "benchmark.md", "benchmark.json"
 SUPERVISED, RANDOM, WEIGHTS = "supervised", "random", "weights"
-
-
-class Task(pydantic.BaseModel):
-    """A task of a suite: its preset, the figure that is compared, what was published of it in per cent."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    preset: str
-    metric: str
-    supervised: dict[str, Any]
-    published: dict[str, float]
-
-
-class Suite(pydantic.BaseModel):
-    """Tasks under a name; `supervised` are options of the small network in all of them."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
-
-    about: str
-    supervised: dict[str, Any]
-    task: tuple[Task, ...]
-
-
-def names() -> list[str]:
-    """Return the suites that come with the package."""
-    folder = files("sar_data.train") / "suites"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-def suite_of(name: str) -> Suite:
-    """Return a suite by its name; raise UsageError where there is none."""
-    if name not in names():
-        raise unknown("benchmark", name, names())
-    return Suite(**tomllib.loads((files("sar_data.train") / "suites" / f"{name}.toml").read_text(encoding="utf-8")))
 
 
 def carry_out(request: BenchmarkRequest, *, say: Say) -> str:
@@ -73,7 +35,7 @@ def carry_out(request: BenchmarkRequest, *, say: Say) -> str:
 
     A task whose build is not there has no figures. Raises UsageError where no task has one, and what `train` raises.
     """
-    suite, out = suite_of(request.suite), Path(request.out)
+    suite, out = request.tasks, Path(request.out)
     presets = {task.name: find(task.preset) for task in suite.task}
     builds = {name: _build_of(Path(request.builds), preset) for name, preset in presets.items()}
     if not any(builds.values()):
