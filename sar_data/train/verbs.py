@@ -22,7 +22,7 @@ from sar_data.train.request import (
 Request = TrainRequest | BenchmarkRequest | EvaluateRequest | PredictRequest | EmbedRequest | ExportRequest
 _ROOMS: Mapping[type[Request], str] = {
     TrainRequest: "training",
-    BenchmarkRequest: "suites.running",
+    BenchmarkRequest: "benchmarked",
     EvaluateRequest: "inference.evaluation",
     PredictRequest: "inference.prediction",
     EmbedRequest: "inference.embedding",
