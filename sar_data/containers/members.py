@@ -19,6 +19,7 @@ from sar_data.containers.layouts import BANDS_FIELD, CLASS_EXTENSION, DOCUMENT_E
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import walk
 from sar_data.labels.lists import list_names
+from sar_data.labels.masks import mask_folders
 from sar_data.labels.splits import folder_split
 from sar_data.naming import few
 from sar_data.raster import any_format, tiff
@@ -64,12 +65,15 @@ class Members:
         return entries
 
     def head(self, tree: Tree, entry: Entry) -> Head:
-        parts = {_parts(path)[2]: path for path in entry.files}
+        parts = _extensions(entry.files)
         images = image_paths(parts)
         heads = [any_format.header(tree, path) for path in images]
         places = {tiff.georeference(tree, path) for path in images if any_format.is_tiff(path)}
         document = _document(tree, parts)
-        bands = tuple(map(str, document.get(BANDS_FIELD) or ()))
+        names = document.get(BANDS_FIELD) or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadRecord(parts[DOCUMENT_EXTENSION], f"expected names as {BANDS_FIELD}, found {names!r:.80}")
+        bands = tuple(names)
         (shape, dtype), *others = heads
         if others:  # a file a band
             if len({*heads}) > 1 or shape[0] != 1:
@@ -83,7 +87,7 @@ class Members:
         return Head(shape=shape, dtype=dtype, axes="byx", bands=bands, labels=labels, crs=crs, transform=transform)
 
     def read(self, tree: Tree, entry: Entry) -> Sample:
-        parts = {_parts(path)[2]: path for path in entry.files}
+        parts = _extensions(entry.files)
         samples = [any_format.read(tree.read(path), path) for path in image_paths(parts)]
         if len({sample.image.shape for sample in samples}) > 1:
             raise BadRecord(entry.where, "expected bands of one size, found several")
@@ -111,7 +115,24 @@ def _samples(tree: Tree) -> Mapping[tuple[str, str], Mapping[str, str]]:
     for path in walk(tree):
         folder, key, extension = _parts(path)
         groups.setdefault((folder, key), {})[extension] = path
-    return groups
+    masks = mask_folders([path for parts in groups.values() for path in image_paths(parts)])
+    by_key: dict[str, list[tuple[str, str]]] = {}
+    for folder, key in groups if masks else ():
+        by_key.setdefault(key, []).append((folder, key))
+    for path in masks:  # masks/KEY.png beside images/KEY.npy
+        folder, key, extension = _parts(path)
+        others = [
+            group for group in by_key[key] if group[0] != folder and folder_split(path) == folder_split(f"{group[0]}/")
+        ]
+        if len(others) == 1:
+            groups[others[0]][f"mask.{extension}"] = groups[(folder, key)].pop(extension)
+    return {group: parts for group, parts in groups.items() if parts}
+
+
+def _extensions(paths: Sequence[str]) -> dict[str, str]:
+    """Return extension → path of a sample's files; a file in another folder than the image is its mask."""
+    folder = _parts(paths[0])[0]
+    return {f"{'mask.' * (_parts(path)[0] != folder)}{_parts(path)[2]}": path for path in paths}
 
 
 def image_paths(parts: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from sar_data.containers.find import find_container
 from sar_data.errors import SarDataError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.classes import classes_of
@@ -81,6 +82,11 @@ def declaration_text(tree: Tree, name: str, beside: Sequence[str] = ()) -> str:
     declaration, guessed = complete_declaration(tree, declared_fields)
     survey = survey_folder(tree, declaration)
     if not survey.chips:
+        if container := find_container(tree, named=False):
+            fields = "`unit=…` and `bands=…`"
+            raise SourceError(
+                f"expected a folder of images, found {container.sentence()}: build it as it is, by {fields}"
+            )
         raise SourceError("expected images (GeoTIFF, PNG, JPEG or npy), found none: nothing to declare")
     evidence = evidence_of(tree, declaration, survey)
     lines = [

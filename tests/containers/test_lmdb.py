@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from sar_data import catalog
 from sar_data.containers.find import find_container
 from sar_data.containers.layouts import KEYS_FILE, OFFICIAL, SECO, PickleLayout
 from sar_data.containers.pickled import parse
@@ -25,6 +26,7 @@ from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from tests.containers.imports import imported, scanned
 from tests.containers.writers import Written, bits, environment, pickled, pickles, safetensors, samples
+from tests.mini.builds import make
 
 
 def rows(of: Build, keys: dict[str, str] | None = None) -> list[tuple[object, ...]]:
@@ -48,6 +50,35 @@ def test_a_pickle_lmdb_becomes_the_build_of_its_raw_files_but_for_their_names(
     assert manifest.split_policy.policy == "container"
     assert any(f"bands {', '.join(layout.bands)} by their means of" in line for line in manifest.discovered)
     assert [task.name for task in manifest.tasks] == [raw.manifest.tasks[0].name]
+
+
+def test_three_thousand_records_in_each_layout_become_the_build_of_their_raw_files(
+    eurosat: Pipeline, tmp_path: Path
+) -> None:
+    catalog.synthesise("eurosat-sar")(tmp_path / "raw", count=3000, seed=0)
+    raw = make(eurosat, tmp_path / "raw", tmp_path / "builds", shard_length=256)
+    for layout in (OFFICIAL, SECO):
+        keys = pickles(tmp_path / layout.name, raw, layout)
+        assert rows(imported("eurosat-sar", tmp_path / layout.name, tmp_path / "out")) == rows(raw, keys)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "u1"])
+def test_the_layout_of_ssl4eo_keeps_all_frames(dtype: str, tmp_path: Path) -> None:
+    catalog.synthesise("ssl4eo-s12")(tmp_path / "raw", count=3, seed=0)
+    all_train = "random:train=1,val=0,test=0"
+    raw = make(catalog.pipeline("ssl4eo-s12"), tmp_path / "raw", tmp_path / "builds", split=all_train)
+    written = samples(raw)
+    images = [one.image for one in written]
+    if dtype == "u1":
+        images = [np.nan_to_num(2 * image + 128).clip(0, 255).astype(dtype) for image in images]
+    values = [(str(i).encode(), pickle.dumps((image.tobytes(), image.shape))) for i, image in enumerate(images)]
+    environment(tmp_path / "lmdb" / "train", values)
+    made = imported("ssl4eo-s12", tmp_path / "lmdb", tmp_path / "out")
+    assert (made.manifest.frames, made.manifest.shape) == (raw.manifest.frames, raw.manifest.shape)
+    assert made.manifest.bands[0].unit == ("dB" if dtype == "<f4" else "8-bit")
+    if dtype == "<f4":
+        keys = {one.key: str(i) for i, one in enumerate(written)}
+        assert rows(made) == rows(raw, keys)
 
 
 def test_a_safetensors_lmdb_with_its_table_has_the_content_digest_of_the_raw_files(

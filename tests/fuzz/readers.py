@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import pickle
 import random
 import struct
 import tarfile
@@ -19,23 +20,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import numcodecs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+from safetensors.numpy import save as safetensors_bytes
 
 from pipelines import path_label
 from pipelines.synth import custom
 from pipelines.synth._phoenix import phoenix as written_phoenix
 from sar_data import dtypes
+from sar_data.containers import pickled
+from sar_data.containers.find import find_container
+from sar_data.containers.members import members
 from sar_data.download import ledger
 from sar_data.download import partial as transfers
 from sar_data.download.credentials import Credentials
 from sar_data.errors import BadRecord
 from sar_data.labels import ais, coco, discovery, dota, fields, geojson, lists, parquet, table, voc, yolo
 from sar_data.own import declaration, rows
-from sar_data.raster import any_format, gdal, image, npy, phoenix, picture, stack, tiff, window
+from sar_data.raster import any_format, gdal, image, npy, npz, phoenix, picture, stack, tiff, window
 from sar_data.raster import parquet_images as image_rows
 from sar_data.raster.zarrzip import ZarrZip
 from sar_data.record import Record, SourceFile
@@ -264,6 +270,12 @@ def read_annotated(data: bytes) -> None:
             found.read_objects(unit, (64, 48), ("ship",))
 
 
+def npz_bytes(save: Any) -> bytes:
+    sink = io.BytesIO()
+    save(sink, image=FLOATS)
+    return sink.getvalue()
+
+
 def image_rows_bytes() -> bytes:
     rows = [{"image": {"bytes": b"II*", "path": f"{i}.tif"}, "label": i} for i in range(3)]
     sink = io.BytesIO()
@@ -476,7 +488,76 @@ def read_parts(names: tuple[str, ...], data: bytes) -> None:
         walked(open_tree(Path(home, names[0])))
 
 
+# Containers of other programs.
+ONE = {"VV": FLOATS[0], "VH": FLOATS[0]}
+TUPLE = (np.stack([FLOATS[0]] * 2, -1).tobytes(), (20, 30, 2), b"\1")
+
+
+def lmdb_bytes(value: bytes) -> bytes:
+    """Return the file of an environment in which some keys have this value."""
+    with tempfile.TemporaryDirectory() as home:
+        with lmdb.open(home, map_size=1 << 24) as environment, environment.begin(write=True) as transaction:
+            for number in range(8):
+                transaction.put(str(number).encode(), value)
+        return Path(home, "data.mdb").read_bytes()
+
+
+def rows_bytes(write: Callable[[Any, pa.Table], None]) -> bytes:
+    cells = [{"bytes": npy_bytes(FLOATS), "path": f"{i}.npy"} for i in range(3)]
+    sink = io.BytesIO()
+    write(sink, pa.table({"image": cells, "label": [0, 1, 2], "split": ["train", "val", "test"]}))
+    return sink.getvalue()
+
+
+def write_stream(sink: Any, rows_of_images: pa.Table) -> None:
+    with pa.ipc.new_stream(sink, rows_of_images.schema) as stream:
+        stream.write_table(rows_of_images, max_chunksize=2)
+
+
+def read_container(name: str, data: bytes) -> None:
+    tree = Memory({name: data})
+    if (container := find_container(tree)) is None:
+        raise BadRecord(name, "expected a container, found none")
+    for entry in container.entries(tree, ()):
+        container.head(tree, entry)
+        container.read(tree, entry)
+
+
+def read_member(name: str, data: bytes) -> None:
+    """Read the samples of a WebDataset, of which one file is changed."""
+    files = {"a.npy": npy_bytes(FLOATS), "b.npy": npy_bytes(FLOATS), "a.cls": b"1", "b.json": b'{"label": 1}'}
+    tree = Memory({**files, name: data})
+    container = members(tree, named=True)
+    for entry in container.entries(tree, ()) if container else ():
+        container and container.head(tree, entry)
+        container and container.read(tree, entry)
+
+
 READERS: dict[str, Reader] = {
+    "lmdb of pickles": Reader(
+        partial(read_container, "train.mdb"),
+        [[lmdb_bytes(pickle.dumps(TUPLE, protocol))] for protocol in (3, 4)],
+        names=("train.mdb",),
+    ),
+    "pickle": Reader(
+        lambda data: pickled.parse(lambda at, size: data[at : at + size], len(data), "a.bin"),
+        [[pickle.dumps(TUPLE, protocol)] for protocol in (3, 4)],
+    ),
+    "lmdb of safetensors": Reader(
+        partial(read_container, "train.mdb"), [[lmdb_bytes(safetensors_bytes(ONE))]], names=("train.mdb",)
+    ),
+    "arrow": Reader(partial(read_container, "train.arrow"), [[rows_bytes(write_stream)]], names=("train.arrow", "key")),
+    "parquet of images": Reader(
+        partial(read_container, "train.parquet"),
+        [[rows_bytes(lambda sink, rows_of_images: pq.write_table(rows_of_images, sink))]],
+        names=("train.parquet", "container"),
+    ),
+    "npz": Reader(lambda data: npz.read(data, "a.bin"), [[npz_bytes(np.savez)], [npz_bytes(np.savez_compressed)]]),
+    "json of a member": Reader(
+        partial(read_member, "b.json"),
+        seeds({"labels": ["a"], "bands": ["VV"], "split": "train"}),
+        names=("b.json", "b.npy"),
+    ),
     "tiff": Reader(read_tiff, TIFFS),
     "tiff heads": Reader(read_heads, SINGLE),
     "tiff window": Reader(read_window, SINGLE),
