@@ -496,8 +496,8 @@ def test_a_field_that_is_wrong_is_named_as_it_was_given(tmp_path: Path, fields: 
 
 
 def test_a_published_dataset_takes_no_declaration(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="`bands=VV`: eurosat-sar is published"):
-        sar_data.build("eurosat-sar", source=tmp_path, out=tmp_path / "out", declare={"bands": "VV"})
+    with pytest.raises(UsageError, match="`title=Mine`: eurosat-sar is published"):
+        sar_data.build("eurosat-sar", source=tmp_path, out=tmp_path / "out", declare={"title": "Mine"})
 
 
 def test_another_declaration_is_another_build(tmp_path: Path) -> None:
