@@ -7,7 +7,6 @@ with the names of its classes in the order of the alphabet; the split is `valida
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,7 @@ def write(source: Source, folder: Path) -> None:
 
 def _items(source: Source, split: str) -> Iterator[tuple[str, bytes]]:
     """Yield key and value of each sample; bands lie in the order of their names, as safetensors sorts them."""
-    layout = replace(source.layout, dtype=source.dtype)
+    layout = source.layout
     order = [layout.bands.index(name) for name in sorted(layout.bands)]
     for row, image, mask in source.samples(split):
         head = value_header(layout, (image.shape[-2], image.shape[-1]))

@@ -36,7 +36,7 @@ class Stretch:
         """
         source.check_single()
         names, units = source.layout.bands[:COLOURS], source.layout.units[:COLOURS]
-        if source.dtype == "uint8":
+        if source.layout.dtype == "uint8":
             return cls(names, units, None)
         train = (source.manifest.statistics or {}).get("train")
         if train is None:

@@ -15,7 +15,7 @@ PNG_BANDS = (1, 3)  # what every reader of PNG takes as it is: grey, or red, gre
 def suffix(source: Source) -> str:
     """Return .png or .tif, for all images of a build."""
     layout = source.layout
-    plain = source.dtype == "uint8" and layout.frames == 1 and len(layout.bands) in PNG_BANDS
+    plain = layout.dtype == "uint8" and layout.frames == 1 and len(layout.bands) in PNG_BANDS
     return ".png" if plain else ".tif"
 
 

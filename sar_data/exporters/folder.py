@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sar_data.errors import TargetError
 from sar_data.system import locks, private
-from sar_data.system.durable import explain_errors, sync_path, sync_tree
+from sar_data.system.durable import explain_errors, sync_path
 
 WORKING = ".exporting"
 
@@ -35,7 +35,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             folder = work / "export"
             folder.mkdir()
             yield folder
-            sync_tree(folder)
+            os.sync()  # once: to flush each of a million files takes hours
             os.rename(folder, out)
             sync_path(out.parent)
         finally:

@@ -27,7 +27,7 @@ def label_columns(source: Source) -> dict[str, TaskDocument]:
 
 def pixel_type(source: Source) -> str:
     """Return the type of pixels; float16, which not every library has, becomes float32."""
-    return "float32" if source.dtype == "float16" else source.dtype
+    return "float32" if source.layout.dtype == "float16" else source.layout.dtype
 
 
 def schema_of(source: Source) -> pa.Schema:

@@ -53,7 +53,8 @@ PRESENT: Mapping[Part, Callable[[Manifest, pa.Table], bool]] = {
 
 def lost_parts(source: Source, keeps: Collection[Part]) -> tuple[str, ...]:
     """Return, in words, the parts that this build has and that a target with `keeps` does not hold."""
-    lost = [part for part, words in PARTS.items() if part not in keeps and PRESENT[part](source.manifest, source.index)]
+    kept = set(keeps) - ({"pixels"} if source.manifest.storage.scale is not None else set())  # integers become floats
+    lost = [part for part in PARTS if part not in kept and PRESENT[part](source.manifest, source.index)]
     return tuple(PARTS[part] for part in lost)
 
 

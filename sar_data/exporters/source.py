@@ -46,19 +46,15 @@ class Source:
 
     @property
     def layout(self) -> Layout:
-        return layout_of(self.manifest)
-
-    @property
-    def dtype(self) -> str:
-        """The type of the images that `samples` gives."""
-        return self.layout.dtype if self.layout.scale is None else "float32"
+        """The layout of the samples that `samples` gives."""
+        stored = layout_of(self.manifest)
+        return stored if stored.scale is None else replace(stored, dtype="float32", scale=None, missing=None)
 
     @property
     def largest_bytes(self) -> int:
-        """The bytes of the largest image and its mask, as `samples` gives them."""
-        sides = (pc.max(self.index[name]).as_py() for name in ("height", "width"))
-        height, width = (side or 0 for side in sides)
-        return replace(self.layout, dtype=self.dtype).sample_bytes((height, width))
+        """The bytes of the largest image and its mask."""
+        height, width = (pc.max(self.index[name]).as_py() or 0 for name in ("height", "width"))
+        return self.layout.sample_bytes((height, width))
 
     @property
     def splits(self) -> list[str]:
@@ -75,7 +71,7 @@ class Source:
         Images are [(frame,) band, y, x] in the declared units, as stored; scaled integers become float32. Raises
         BuildError where an image or a mask is not the recorded one.
         """
-        rows, layout = self.rows(split), self.layout
+        rows, scale = self.rows(split), self.manifest.storage.scale
         with self.build.reader() as reader:
             for start in range(0, len(rows), ROWS):
                 part = rows.slice(start, ROWS)
@@ -84,7 +80,7 @@ class Source:
                     mask = None if place.mask_xxh3 is None else reader.mask(place)
                     self._check(place, image, place.xxh3)
                     self._check(place, mask, place.mask_xxh3)
-                    yield row, physical(image, layout.scale), mask
+                    yield row, physical(image, scale), mask
                 if self.progress is not None:
                     self.progress(f"export {split}", start + len(part), len(rows))
 

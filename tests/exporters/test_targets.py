@@ -19,6 +19,8 @@ import rasterio
 from PIL import Image as Picture
 from safetensors.numpy import load
 
+from sar_data.builder.itinerary import convert
+from sar_data.builder.request import ConvertRequest
 from sar_data.errors import BuildError, TargetError, UsageError
 from sar_data.exporters import PARTS, TARGETS, Exported, Part, Target, export
 from sar_data.exporters.eight_bit import Stretch
@@ -234,6 +236,16 @@ def test_an_export_says_what_it_lost_of_what_the_build_has(
     ships = export("yolo", built["hrsid"], tmp_path / "yolo")
     assert set(ships.lost) >= {PARTS["pixels"], PARTS["polygons"]}
     assert PARTS["rotated boxes"] not in ships.lost  # which this build does not have
+
+
+def test_scaled_integers_become_floats_and_say_so(patches: Build, stored: dict[str, Image], tmp_path: Path) -> None:
+    narrow = convert(ConvertRequest(parent=patches.path, dtype="int16", format="zarr", out=tmp_path))
+    made = export("npy", narrow, tmp_path / "npy")
+    assert PARTS["pixels"] in made.lost
+    for key, expected in stored.items():
+        image = np.load(made.folder / "images" / f"{key}.npy")
+        assert image.dtype == np.float32
+        np.testing.assert_allclose(image, expected, rtol=0, atol=0.0011)  # half a step of 0.002 dB, and a rounding
 
 
 def test_a_folder_appears_whole_or_not_at_all(patches: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
