@@ -32,7 +32,7 @@ def _write(target: Target, path: Path, out: Path) -> None:
 
 
 def _leaf(target: Target, exporter: Exporter) -> click.Command:
-    lost = "; ".join(words for part, words in PARTS.items() if part not in exporter.keeps)
+    lost = "; ".join(words for part, words in PARTS.items() if part not in exporter.keeps) or "nothing"
     note = f"{exporter.note[0].upper()}{exporter.note[1:]}."
     return click.Command(
         target,
@@ -47,7 +47,7 @@ def _leaf(target: Target, exporter: Exporter) -> click.Command:
                 help="A new folder.",
             ),
         ],
-        help=f"{exporter.title}\n\n{note}\n\nRead by {exporter.reader}. Not kept: {lost}.",
+        help=f"{exporter.title}\n\n{note}\n\nRead by {exporter.reader}. Lost: {lost}.",
         short_help=exporter.title,
     )
 
