@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -31,6 +32,8 @@ from sar_data.split.policy import SplitPolicy
 NUMBER = re.compile(r"_(\d+)\.png")
 EVENTS = ("FRANCE", "ALBANIA", "GUYANA", "TIMOR")
 LIKELY, WHOLE = "by model score (likely)", "none: all tiles"
+OF_BEFORE = ("BEFORE/S1_before", "AFTER/S1_after", "MASK/S1_mask")  # the floods before 2021
+OF_2021 = ("BEFORE/imbefore", "AFTER/imafter", "MASK/gt")
 SIDE, BUFFER, RUN = 256, 12, 60  # pixels of a tile; numbers between two splits, and of a block
 SCENES = "OMBRIA, by number"
 
@@ -48,29 +51,21 @@ def units(tree: Tree) -> Iterator[str]:
 def scan(tree: Tree, unit: str) -> Iterator[Record]:
     """Yield the record of a place, from the names and heads of its pictures."""
     folder, _, number = unit.rpartition("/")
-    event = "" if folder.startswith("OmbriaS1") else folder.split("/")[1]
-    names = ("imbefore", "imafter", "gt") if event else ("S1_before", "S1_after", "S1_mask")
-    files = [
-        f"{folder}/{part}/{name}_{number}.png" for part, name in zip(("BEFORE", "AFTER", "MASK"), names, strict=True)
-    ]
+    top, part = folder.split("/")[:2]
+    files = [f"{folder}/{name}_{number}.png" for name in (OF_2021 if top == "2021" else OF_BEFORE)]
     for path in files:
         if (found := image.dimensions(tree, path)) != (SIDE, SIDE):
-            raise BadRecord(
-                path, f"expected {SIDE}x{SIDE} pixels, as its other date and its mask, found {found[0]}x{found[1]}"
-            )
-    official = None if event else folder.rpartition("/")[2]
-    told = {"event": event, "selection": WHOLE if event == "FRANCE" else LIKELY} if event else {"part": official or ""}
-    yield Record(
-        key=f"2021_{event}_{number}" if event else f"S1_{number}",
-        files=tuple(SourceFile(path, tree.size(path)) for path in files),
-        labels={"flood": ()},
-        official=official,
-        dates=(Date(role="pre"), Date(role="post")),
-        **window_of(
-            f"{SCENES}{event and f', {event} 2021'}", row=0, column=SIDE * int(number), height=SIDE, width=SIDE
-        ),
-        attrs=told | {"number": number},
-    )
+            raise BadRecord(path, f"expected 256x256 pixels, as both dates and their mask, found {found[0]}x{found[1]}")
+    sources = tuple(SourceFile(path, tree.size(path)) for path in files)
+    dates, labels = (Date(role="pre"), Date(role="post")), {"flood": ()}
+    place = partial(window_of, row=0, column=SIDE * int(number), height=SIDE, width=SIDE)
+    if top == "2021":
+        key, selection = f"2021_{part}_{number}", WHOLE if part == "FRANCE" else LIKELY
+        attrs = {"event": part, "selection": selection, "number": number}
+        yield Record(key=key, files=sources, labels=labels, dates=dates, attrs=attrs, **place(f"{SCENES}, {part} 2021"))
+    else:
+        key, attrs = f"S1_{number}", {"part": part, "number": number}
+        yield Record(key=key, files=sources, labels=labels, dates=dates, official=part, attrs=attrs, **place(SCENES))
 
 
 def read(tree: Tree, record: Record) -> Sample:

@@ -168,8 +168,8 @@ def test_the_optical_pairs_are_not_read(ombria_archive: Path) -> None:
     [
         (lambda before, mask: before.unlink(), "BEFORE/S1_before_0001.png: expected a file, found none"),
         (lambda before, mask: mask.unlink(), "MASK/S1_mask_0001.png: expected a file, found none"),
-        (lambda before, mask: before.write_bytes(synth.png(GREY[:128])), "and its mask, found 128x256"),
-        (lambda before, mask: mask.write_bytes(synth.png(GREY[:128])), "and its mask, found 128x256"),
+        (lambda before, mask: before.write_bytes(synth.png(GREY[:128])), "both dates and their mask, found 128x256"),
+        (lambda before, mask: mask.write_bytes(synth.png(GREY[:128])), "both dates and their mask, found 128x256"),
         (lambda before, mask: mask.write_bytes(synth.png(GREY)), "expected a mask of 0 and 255, found 7"),
     ],
 )
