@@ -28,6 +28,7 @@ SUBJECTS = {
     "evaluate": ("run", "build", "split"),
     "predict": ("run", "source"),
     "embed": ("source", "build"),
+    "explain": ("source", "build"),
     "export": ("run", "to"),
     "benchmark": ("suite", "weights"),
     "compare": ("runs", "split"),

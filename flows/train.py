@@ -232,6 +232,52 @@ def embed(
 
 
 @flow(
+    name="explain",
+    description="Show what an encoder leans on in the images of a build.",
+    flow_run_name=run_name,
+    persist_result=False,
+)
+def explain_points(
+    source: str,
+    build: Place,
+    out: Absolute,
+    split: str = "test",
+    count: int = 16,
+    cells: int = 16,
+    draws: int = 8,
+    steps: int = 60,
+    threshold: float = 0.3,
+    seed: int = 0,
+    picture_format: str = "png",
+    device: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write the knowledge points of chips, tables and pictures; return the folder and the points' shares.
+
+    Args:
+        source: Folder of the finished run or file of weights, absolute; or hf:, torchgeo: or timm: and a name.
+        build: Folder of the sealed build, absolute, or its URL.
+        out: Folder of tables and pictures, absolute.
+        split: train, val or test.
+        count: Chips, the first of the split.
+        cells: Cells along each side of a chip.
+        draws: Draws of noise a step.
+        steps: Steps of the optimisation.
+        threshold: Nats below the background's mean at which a cell is a point.
+        seed: Of the noise.
+        picture_format: png, pdf or svg.
+        device: cpu or cuda; by default a GPU where there is one.
+        settings: Of weights: model, stem, bands, unit, normalize, image_size, crop, pad or batch_size.
+    """
+    parameters = locals()
+    explain()
+    sums = once(name="explain")(answer)(make_request(parameters, "ExplainRequest"))
+    rows = [{"figure": name, "value": value} for name, value in sums.items()]
+    create_table_artifact(rows, key="knowledge-points", description=f"Knowledge points of `{source}` in `{build}`")
+    return {"out": str(out), "shares": sums}
+
+
+@flow(
     name="export",
     description="Write a finished run's model as one file, with a card.",
     flow_run_name=run_name,
@@ -322,6 +368,7 @@ CHECKS: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "evaluate": partial(make_request, kind="EvaluateRequest"),
     "predict": partial(make_request, kind="PredictRequest"),
     "embed": partial(make_request, kind="EmbedRequest"),
+    "explain": partial(make_request, kind="ExplainRequest"),
     "export": partial(make_request, kind="ExportRequest"),
     "compare": partial(make_request, kind="CompareRequest"),
     "train-report": check_report,

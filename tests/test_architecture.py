@@ -140,6 +140,7 @@ ENTRIES = {
     "flows.leakage.leakage",
     "flows.stats.stats",
     "flows.train.embed",
+    "flows.train.explain_points",
     "flows.train.predict",
     "sar_data.cli.build.command",
     "sar_data.cli.stats.command",
@@ -150,6 +151,7 @@ ENTRIES = {
     "sar_data.public.stats",
     "sar_data.stream.dataset.Stream.__init__",
     "sar_data.train.verbs.embed",
+    "sar_data.train.verbs.explain",
     "sar_data.train.verbs.predict",
     "sar_data.train.verbs.train",
 }

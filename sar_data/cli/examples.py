@@ -53,6 +53,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train benchmark": ("sar-data train benchmark SUITE --builds builds --out bench",),
     "train evaluate": ("sar-data train evaluate resnet18 latest --split test",),
     "train predict": ("sar-data train predict upernet scene.tif --out map",),
+    "train explain": ("sar-data train explain resnet18 latest --count 4 --out explained",),
     "train embed": ("sar-data train embed resnet18 latest --out features.parquet",),
     "train export": ("sar-data train export resnet18 --to onnx --out model",),
     "train presets": ("sar-data train presets",),

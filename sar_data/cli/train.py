@@ -282,6 +282,27 @@ def predict(note: Note, /, **options: Any) -> None:
         click.echo(f"{name:<{width}}  {count:>12,}")
 
 
+_OF_WEIGHTS = (
+    click.option("--model", metavar="NAME", help="Of weights: encoder."),
+    click.option("--stem", metavar="TEXT", help="Of weights: bands of the first layer, where the file does not say."),
+    click.option("--bands", callback=_parse_list, metavar="A,B,…", help="Of weights: bands by name; by default all."),
+    click.option("--unit", metavar="NAME", help="Of weights: dB, power or amplitude; by default the build's."),
+    click.option("--normalize", metavar="NAME", help="Of weights: zscore, minmax, fgmae-uint8, sarhub, …"),
+    click.option("--image-size", type=int, metavar="N", help="Of weights: side that images are resized to."),
+    click.option("--resample", metavar="dB|power", help="Of weights: resizing averages dB or power."),
+    click.option("--crop", type=int, metavar="N", help="Of weights: central windows of this side."),
+    click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side."),
+    click.option("--batch-size", type=int, metavar="N", help="Of weights: images a step."),
+)
+
+
+def _of_weights(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of an encoder that comes from weights."""
+    for option in reversed(_OF_WEIGHTS):
+        command = option(command)
+    return command
+
+
 @command.command("embed", short_help="Write the features of a build's images, one vector a key.")
 @click.argument("source", metavar="RUN|WEIGHTS", callback=_run_or_other)
 @click.argument("build", type=BuildPlace(), metavar="BUILD")
@@ -292,16 +313,7 @@ def predict(note: Note, /, **options: Any) -> None:
 @click.option("--like", metavar="KEY", help="Draw the nearest neighbours of a key beside the file.")
 @click.option("--picture-format", default="png", show_default=True, metavar="png|pdf|svg", help="Of the neighbours.")
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
-@click.option("--model", metavar="NAME", help="Of weights: encoder.")
-@click.option("--stem", metavar="TEXT", help="Of weights: bands of the first layer, where the file does not say.")
-@click.option("--bands", callback=_parse_list, metavar="A,B,…", help="Of weights: bands by name; by default all.")
-@click.option("--unit", metavar="NAME", help="Of weights: dB, power or amplitude; by default the build's.")
-@click.option("--normalize", metavar="NAME", help="Of weights: zscore, minmax, fgmae-uint8, sarhub, …")
-@click.option("--image-size", type=int, metavar="N", help="Of weights: side that images are resized to.")
-@click.option("--resample", metavar="dB|power", help="Of weights: resizing averages dB or power.")
-@click.option("--crop", type=int, metavar="N", help="Of weights: central windows of this side.")
-@click.option("--pad", type=int, metavar="N", help="Of weights: extend images to this side.")
-@click.option("--batch-size", type=int, metavar="N", help="Of weights: images a step.")
+@_of_weights
 @click.pass_obj
 def embed(note: Note, /, **options: Any) -> None:
     """Write the features of a build's images to a Parquet file: key, split and a vector or a grid, with their origin.
@@ -316,6 +328,37 @@ def embed(note: Note, /, **options: Any) -> None:
     with _report_halt(note, f"finished features are kept beside {options['out']}"):
         path = write_features(**options, settings=settings or None, say=say)
     click.echo(path)
+
+
+@command.command("explain", short_help="Show what an encoder leans on in each chip: knowledge points.")
+@click.argument("source", metavar="RUN|WEIGHTS", callback=_run_or_other)
+@click.argument("build", type=BuildPlace(), metavar="BUILD")
+@click.option("--out", required=True, metavar="DIR", help="Folder of tables and pictures.")
+@click.option(
+    "--split", type=SplitName(), default="test", show_default=True, metavar="NAME", help="train, val or test."
+)
+@click.option("--count", type=int, default=16, show_default=True, metavar="N", help="Chips, the first of the split.")
+@click.option("--cells", type=int, default=16, show_default=True, metavar="N", help="Cells along each side of a chip.")
+@click.option("--draws", type=int, default=8, show_default=True, metavar="N", help="Draws of noise a step.")
+@click.option("--steps", type=int, default=60, show_default=True, metavar="N", help="Steps of the optimisation.")
+@click.option("--threshold", type=float, default=0.3, show_default=True, metavar="X", help="Nats below the background.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the noise.")
+@click.option("--picture-format", default="png", show_default=True, metavar="png|pdf|svg", help="Of the pictures.")
+@click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
+@_of_weights
+def explain(**options: Any) -> None:
+    """Find the noise that each cell of a chip tolerates before an encoder's features move, and the cells that tolerate
+    little: a picture a chip, and a table of their shares in target, shadow and background.
+
+    RUN is the folder of a finished run; WEIGHTS are a file, hf:REPO/FILE@REVISION, torchgeo:ENUM or timm:TAG.
+    """
+    limit_spinning(os.environ)
+    from sar_data.train import explain as write
+    from sar_data.train.request import WEIGHTED
+
+    settings = {name: value for name in WEIGHTED if (value := options.pop(name)) is not None}
+    for name, value in write(**options, settings=settings or None, say=say).items():
+        click.echo(f"{name:<18} {'–' if value is None else value}")
 
 
 @command.command("export", short_help="Write a finished run's model as ONNX or TorchScript, with a card.")

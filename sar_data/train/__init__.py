@@ -18,9 +18,9 @@ from sar_data.errors import missing_extra
 if TYPE_CHECKING:
     from sar_data.train.inference.model import load
     from sar_data.train.reported import report
-    from sar_data.train.verbs import benchmark, compare, embed, evaluate, export, predict, train
+    from sar_data.train.verbs import benchmark, compare, embed, evaluate, explain, export, predict, train
 
-__all__ = ["benchmark", "compare", "embed", "evaluate", "export", "load", "predict", "report", "train"]
+__all__ = ["benchmark", "compare", "embed", "evaluate", "explain", "export", "load", "predict", "report", "train"]
 
 _HOMES = {"load": "sar_data.train.inference.model", "report": "sar_data.train.reported"}
 

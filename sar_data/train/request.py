@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sar_data.errors import UsageError, unknown
 from sar_data.radiometry import CONVERTIBLE, spell_unit
@@ -150,18 +150,67 @@ class EmbedRequest:
             raise unknown("dtype", self.dtype, DTYPES)
         if self.like is not None and self.pooling == GRID:
             raise UsageError(f"`like={self.like}`: expected one vector an image, found `pooling={GRID}`: take another")
-        for name in self.settings or ():
-            if name not in WEIGHTED:
-                raise unknown("option of weights", name, WEIGHTED)
-        if Path(self.source).is_dir() and self.settings:
-            raise UsageError(
-                f"{', '.join(self.settings)}: of weights; a run has its own, as it was trained: leave it out"
-            )
+        _check_weighted(self.source, self.settings)
 
     @cached_property
     def options(self) -> Settings:
         """The options of an encoder that comes from weights."""
-        return resolved("probe", None, {"weights": str(self.source), **(self.settings or {})})
+        return _weighted(self.source, self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainRequest:
+    """What an encoder leans on in the images of a build: its knowledge points.
+
+    `source` and `settings` are those of EmbedRequest; `build` is the folder of a sealed build, or its URL; `out` the
+    folder of tables and pictures. Of a `split` the first `count` chips are explained, each in `cells` × `cells` cells;
+    noise is drawn `draws` times a step, for so many `steps`, by `seed`. A cell is a point where the entropy of its
+    noise lies below the background's mean by more than `threshold` nats. `picture_format` is png, pdf or svg.
+
+    Raises UsageError for a name that does not exist and numbers that mean nothing.
+    """
+
+    source: str | Path
+    build: str | Path
+    out: str | Path
+    split: str = "test"
+    count: int = 16
+    cells: int = 16
+    draws: int = 8
+    steps: int = 60
+    threshold: float = 0.3
+    seed: int = 0
+    picture_format: str = "png"
+    device: str | None = None
+    settings: Mapping[str, Any] | None = None
+    pooling: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        _check_format(self.picture_format)
+        if self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
+        for name, most in (("count", 1 << 20), ("cells", 256), ("draws", 1 << 10), ("steps", 1 << 16)):
+            if not 1 <= getattr(self, name) <= most:
+                raise UsageError(f"{name}: expected 1 to {most:,}, found {getattr(self, name)}")
+        _check_weighted(self.source, self.settings)
+
+    @cached_property
+    def options(self) -> Settings:
+        """The options of an encoder that comes from weights."""
+        return _weighted(self.source, self.settings)
+
+
+def _check_weighted(source: str | Path, settings: Mapping[str, Any] | None) -> None:
+    """Raise UsageError for options of weights that do not exist, or are given of a run."""
+    for name in settings or ():
+        if name not in WEIGHTED:
+            raise unknown("option of weights", name, WEIGHTED)
+    if settings and Path(source).is_dir():
+        raise UsageError(f"{', '.join(settings)}: of weights; a run has its own, as it was trained: leave it out")
+
+
+def _weighted(source: str | Path, settings: Mapping[str, Any] | None) -> Settings:
+    return resolved("probe", None, {"weights": str(source), **(settings or {})})
 
 
 @dataclass(frozen=True, kw_only=True)

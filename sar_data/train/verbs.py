@@ -14,18 +14,22 @@ from sar_data.train.request import (
     CompareRequest,
     EmbedRequest,
     EvaluateRequest,
+    ExplainRequest,
     ExportRequest,
     PredictRequest,
     TrainRequest,
 )
 
-Request = TrainRequest | BenchmarkRequest | EvaluateRequest | PredictRequest | EmbedRequest | ExportRequest
+Request = (
+    TrainRequest | BenchmarkRequest | EvaluateRequest | PredictRequest | EmbedRequest | ExplainRequest | ExportRequest
+)
 _ROOMS: Mapping[type[Request], str] = {
     TrainRequest: "training",
     BenchmarkRequest: "benchmarked",
     EvaluateRequest: "inference.evaluation",
     PredictRequest: "inference.prediction",
     EmbedRequest: "inference.embedding",
+    ExplainRequest: "knowledge",
     ExportRequest: "inference.export",
 }
 
@@ -156,6 +160,48 @@ def embed(
     )
     path: Path = carry_out(request, say)
     return path
+
+
+def explain(
+    source: str | Path,
+    build: str | Path,
+    *,
+    out: str | Path,
+    split: str = "test",
+    count: int = 16,
+    cells: int = 16,
+    draws: int = 8,
+    steps: int = 60,
+    threshold: float = 0.3,
+    seed: int = 0,
+    picture_format: str = "png",
+    device: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    say: Say | None = None,
+) -> dict[str, Any]:
+    """Write the knowledge points of chips to a folder, and return their shares in target, shadow and background.
+
+    What the parameters mean stands in ExplainRequest (sar_data/train/request.py), the files in
+    sar_data/train/knowledge. Raises UsageError for weights and builds that do not fit and a folder of other files,
+    RunError for a folder that is no finished run with a network.
+    """
+    request = ExplainRequest(
+        source=source,
+        build=build,
+        out=out,
+        split=split,
+        count=count,
+        cells=cells,
+        draws=draws,
+        steps=steps,
+        threshold=threshold,
+        seed=seed,
+        picture_format=picture_format,
+        device=device,
+        settings=settings,
+    )
+    sums: dict[str, Any] = carry_out(request, say)
+    return sums
 
 
 def predict(

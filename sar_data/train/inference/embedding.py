@@ -43,7 +43,7 @@ from sar_data.train.inference.neighbours import draw
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import LEVELS, Backbone
 from sar_data.train.ranks import Ranks, started
-from sar_data.train.request import GRID, SPLITS, EmbedRequest
+from sar_data.train.request import GRID, SPLITS, EmbedRequest, ExplainRequest
 from sar_data.train.run.halt import halting
 from sar_data.train.run.precision import settle
 from sar_data.train.run.threads import shared_out
@@ -117,7 +117,7 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
     splits = there if request.split is None else [request.split]
     if not set(splits) <= set(there):
         raise UsageError(f"{build}: expected samples of the split {request.split}, found those of {', '.join(there)}")
-    encoding = (_of_run if Path(request.source).is_dir() else _of_weights)(request, manifest, files, splits, say)
+    encoding = (of_run if Path(request.source).is_dir() else of_weights)(request, manifest, files, splits, say)
     made = _made(request, encoding, manifest, splits)
     if not ranks.gather(ranks.first and is_there(out, made))[0]:
         how = {"batch": encoding.settings.batch_size, "world": ranks.world, "device": ranks.device.type}
@@ -140,7 +140,10 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
         say(f"{sheet}: the neighbours")
 
 
-def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say) -> Encoding:
+def of_run(
+    request: EmbedRequest | ExplainRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say
+) -> Encoding:
+    """Return the encoder of a finished run, as it fits a build; errors are those of `embed`."""
     finished = opened(request.source)
     if finished.input.dates > 1:
         raise UsageError(
@@ -160,7 +163,10 @@ def _of_run(request: EmbedRequest, manifest: Manifest, files: Files, splits: Seq
     )
 
 
-def _of_weights(request: EmbedRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say) -> Encoding:
+def of_weights(
+    request: EmbedRequest | ExplainRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say
+) -> Encoding:
+    """Return the encoder of published weights, as it fits a build; errors are those of `embed`."""
     settings = sized(str(request.build), request.options, say)
     seen = in_unit(manifest, settings.unit)
     units = units_of(seen, settings.bands or [band.name for band in seen.bands])
@@ -241,7 +247,7 @@ def _encoded(
         normalize=None if later else settings.normalize,
         figures=encoding.figures,
         fill=None,
-        **_fit(encoding, files, split),
+        **fit_of(encoding, files, split),
         shuffle=False,
         threads=threads,
         verify="first",
@@ -280,7 +286,7 @@ def _table(keys: Sequence[str], split: str, vectors: npt.NDArray[Any]) -> pa.Tab
     return pa.table(columns | grid | {"features": pa.ListArray.from_arrays(ends, features)})
 
 
-def _fit(encoding: Encoding, files: Files, split: str) -> dict[str, Any]:
+def fit_of(encoding: Encoding, files: Files, split: str) -> dict[str, Any]:
     """Return crop and pad: whole images, where a run was trained on windows and its encoder takes any size."""
     settings = encoding.settings
     if settings.tiles is None or encoding.encoder.kind != "cnn":

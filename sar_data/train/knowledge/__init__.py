@@ -1,0 +1,160 @@
+"""What an encoder leans on in an image: the job behind `explain`.
+
+points.csv        a row a chip: cells, points, their shares and the mean entropy of target, shadow and background
+entropy.parquet   key, split, entropy float32 [cells × cells] and region uint8 [cells × cells], row by row
+explain.json      what was asked for, by which weights, and the sums over all chips
+pictures/KEY.png  the chip, the entropy of its cells, and its knowledge points on its regions
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from sar_data import __version__
+from sar_data.errors import UsageError
+from sar_data.progress import Say
+from sar_data.sealed.manifest import Manifest
+from sar_data.stream.normalize import AFFINE, PRESETS, of_channels
+from sar_data.stream.storage.files import Files, open_files
+from sar_data.system import durable
+from sar_data.text import csv_lines
+from sar_data.torch import loader
+from sar_data.train.augment.power import power_of
+from sar_data.train.augment.preparation import Preparation, side_by_side
+from sar_data.train.augment.steps import parsed
+from sar_data.train.inference.embedding import Encoding, fit_of, of_run, of_weights
+from sar_data.train.knowledge.noise import entropies
+from sar_data.train.knowledge.points import points, row, summary
+from sar_data.train.knowledge.regions import of_cells, regions
+from sar_data.train.knowledge.sheet import draw
+from sar_data.train.ranks import started
+from sar_data.train.request import ExplainRequest
+from sar_data.train.run.precision import settle
+
+TABLE, MAPS, ABOUT, PICTURES = "points.csv", "entropy.parquet", "explain.json", "pictures"
+
+
+def carry_out(request: ExplainRequest, *, say: Say) -> dict[str, Any]:
+    """Explain chips of a build and return the sums over all; an earlier explanation in the folder is replaced."""
+    out = Path(request.out)
+    if out.exists() and any(out.iterdir()) and not (out / ABOUT).is_file():
+        raise UsageError(f"`out={out}`: expected a new folder or one of an earlier explanation, found other files")
+    files = open_files(str(request.build))
+    try:
+        with started(request.device) as ranks:
+            if ranks.world > 1:
+                raise UsageError(f"explain: expected one process, found {ranks.world}: start it without torchrun")
+            settle(ranks.device)
+            return _explained(request, out, files, ranks.device, say)
+    finally:
+        files.close()
+
+
+def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.device, say: Say) -> dict[str, Any]:
+    manifest = Manifest.load(files.folder)
+    if not getattr(manifest.splits.get(request.split), "count", 0):
+        raise UsageError(f"{request.build}: expected samples of the split {request.split}, found none")
+    encoding = (of_run if Path(request.source).is_dir() else of_weights)(request, manifest, files, [request.split], say)
+    _check(encoding)
+    (out / PICTURES).mkdir(parents=True, exist_ok=True)
+    features, rows, maps = _features(encoding, device), list[dict[str, Any]](), list[dict[str, Any]]()
+    for keys, images in _chips(request, encoding, files, device):
+        found = entropies(
+            features, images, cells=request.cells, draws=request.draws, steps=request.steps, seed=request.seed
+        )
+        for key, image, entropy in zip(keys, images.cpu(), found.cpu(), strict=True):
+            pixels = regions(image[0])
+            region = of_cells(pixels, request.cells)
+            known = points(entropy, region, request.threshold)
+            rows.append(row(key, request.split, entropy, region, known))
+            maps.append(
+                {
+                    "key": key,
+                    "split": request.split,
+                    "entropy": entropy.flatten().tolist(),
+                    "region": region.flatten().tolist(),
+                }
+            )
+            draw(out / PICTURES, key, image, entropy, pixels, known, encoding.units, request.picture_format)
+        say(f"{len(rows)} of {request.count} chips")
+    sums = summary(rows)
+    types = {
+        "key": pa.string(),
+        "split": pa.string(),
+        "entropy": pa.list_(pa.float32()),
+        "region": pa.list_(pa.uint8()),
+    }
+    pq.write_table(pa.Table.from_pylist(maps, pa.schema(types)), out / MAPS)
+    columns = list(rows[0])
+    durable.write(out / TABLE, csv_lines([columns, *([one[name] for name in columns] for one in rows)]).encode())
+    about = {
+        "sar-data": __version__,
+        **_asked(request),
+        "sha256": encoding.sha256,
+        "model": encoding.encoder.name,
+        **sums,
+    }
+    durable.write(out / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    return sums
+
+
+def _asked(request: ExplainRequest) -> dict[str, Any]:
+    names = ("source", "build", "split", "count", "cells", "draws", "steps", "threshold", "seed")
+    return {name: value if isinstance(value := getattr(request, name), int | float) else str(value) for name in names}
+
+
+def _check(encoding: Encoding) -> None:
+    """Raise UsageError for a normalization by each image's own quantiles: noise in a cell would change all others."""
+    how = encoding.settings.normalize
+    if how in PRESETS and how not in AFFINE:
+        raise UsageError(
+            f"`normalize={how}`: stretches each image by its own quantiles, so that noise in one cell changes all: "
+            "expected another, such as `normalize=zscore`"
+        )
+
+
+def _features(encoding: Encoding, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return what makes the coarsest feature map, or the tokens, of raw images; the encoder is frozen."""
+    settings, encoder = encoding.settings, encoding.encoder.to(device).eval().requires_grad_(False)
+    prepare = Preparation(
+        parsed([step for step in settings.augment if step.startswith("drae")]),
+        of_channels(encoding.units, settings.normalize, figures=encoding.figures),
+        size=settings.image_size,
+        power=power_of(settings.resample, encoding.units, settings.normalize, encoding.figures),
+    )
+    return lambda images: encoder.grid(prepare({"image": images}, settings.centre)["image"])
+
+
+def _chips(
+    request: ExplainRequest, encoding: Encoding, files: Files, device: torch.device
+) -> Iterator[tuple[list[str], Tensor]]:
+    """Yield keys and raw images [B, C, H, W] of the first chips of a split, in stored order."""
+    stream = loader(
+        str(request.build),
+        split=request.split,
+        batch_size=min(encoding.settings.batch_size, request.count),
+        bands=tuple(encoding.units),
+        unit=encoding.settings.unit,
+        normalize=None,
+        fill=None,
+        **fit_of(encoding, files, request.split),
+        shuffle=False,
+        verify="first",
+        device=device,
+    )
+    left = request.count
+    with stream:
+        for batch in stream:
+            real = min(left, int((batch["weight"] > 0).sum()))
+            yield list(batch["key"][:real]), side_by_side(batch["image"][:real].float())
+            left -= real
+            if not left:
+                return
