@@ -147,6 +147,7 @@ class TestSameRecipe:
             "test",
             "train",
             "val",
+            "zarr.json",
         ]
         assert not list(build.path.rglob("*.partial"))
 
