@@ -146,6 +146,7 @@ build_eurosat_sar = build_flow("eurosat-sar", "eurosat-sar", "Build EuroSAT-SAR:
 build_dfc2020 = build_flow("dfc2020", "dfc2020", "Build DFC2020: patches with masks of eight classes.")
 build_opensarurban = build_flow("opensarurban", "opensarurban", "Build OpenSARUrban: ten classes of 21 cities.")
 build_ssdd = build_flow("ssdd", "ssdd", "Build SSDD: ships as boxes, rotated boxes and outlines.")
+build_rsdd_sar = build_flow("rsdd-sar", "rsdd-sar", "Build RSDD-SAR: ships as rotated boxes.")
 build_hrsid = build_flow("hrsid", "hrsid", "Build HRSID: ships as boxes and outlines.")
 build_ls_ssdd = build_flow("ls-ssdd", "ls-ssdd", "Build LS-SSDD: small ships in tiles of large scenes.")
 build_sar_ship_dataset = build_flow("sar-ship-dataset", "sar-ship-dataset", "Build SAR-Ship-Dataset: ships as boxes.")

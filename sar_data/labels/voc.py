@@ -48,7 +48,7 @@ def parse(data: bytes, path: str, classes: Sequence[str]) -> Annotation:
     size = root.find("size")
     shape = None
     if size is not None:
-        height, width = (_number(size, tag, path) for tag in ("height", "width"))
+        height, width = (number_of(size, tag, path) for tag in ("height", "width"))
         if height < 0 or width < 0 or height % 1 or width % 1:
             raise BadRecord(path, f"expected a size in whole pixels, found {height:g}x{width:g}")
         shape = (int(height), int(width)) if height and width else None  # some tools write 0: the picture knows
@@ -69,8 +69,8 @@ def _thing(element: Any, path: str, classes: Sequence[str]) -> VocObject:
         drawn += [_finite(v, "point", path) for v in pair]
     return VocObject(
         label=classes.index(name.lower()),
-        box=None if box is None else tuple(_number(box, tag, path) for tag in _EDGES),  # type: ignore[arg-type]
-        rotated=None if rotated is None else tuple(_number(rotated, tag, path) for tag in _ROTATED),  # type: ignore[arg-type]
+        box=None if box is None else tuple(number_of(box, tag, path) for tag in _EDGES),  # type: ignore[arg-type]
+        rotated=None if rotated is None else tuple(number_of(rotated, tag, path) for tag in _ROTATED),  # type: ignore[arg-type]
         points=tuple(drawn),
         attrs={tag: text for tag in _FLAGS if (text := (element.findtext(tag) or "0").strip()) != "0"},
     )
@@ -80,7 +80,8 @@ def _name(element: Any) -> str:
     return (element.findtext("name") or element.findtext("possibleresult/name") or "").strip()
 
 
-def _number(element: Any, tag: str, path: str) -> float:
+def number_of(element: Any, tag: str, path: str) -> float:
+    """Return the number in a tag below an element; raise BadRecord, naming `path`, where there is none."""
     return _finite(element.findtext(tag), tag, path)
 
 
