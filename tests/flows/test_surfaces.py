@@ -51,7 +51,8 @@ NOT_SAID = {(BuildRequest, "statistics")}  # only a benchmark leaves them out
 HEARD = {"progress", "say"}  # how Python is told what the others print
 IN_WORDS = {"target"}  # a parameter that the words of a command say
 NONE = inspect.Parameter.empty
-SETTINGS = {"train embed": WEIGHTED, "train benchmark": BENCHED}  # what a command asks for one by one
+# What a command asks for one by one.
+SETTINGS = {"train embed": WEIGHTED, "train explain": WEIGHTED, "train benchmark": BENCHED}
 DATASET = "eurosat-sar"
 
 
