@@ -78,7 +78,7 @@ def run_step(step: Step[Any], crew: Crew) -> None:
     if result.sealed:
         say("%s is sealed already: nothing to do", result.target.place)
     else:
-        counts = ", ".join(f"{name} {split.count}" for name, split in result.splits.items())
+        counts = ", ".join(f"{name} {split.count:,}" for name, split in result.splits.items())
         say("planned %s: %s, in %d shards", result.target.place, counts, len(result.shards))
 
 
@@ -162,13 +162,13 @@ def progress() -> Progress:
     shown: dict[str, tuple[UUID, float]] = {}
 
     def tell(stage: str, done: int, total: int) -> None:
-        share = done / max(total, 1)
+        share, said = done / max(total, 1), f"{stage}: {done:,} of {total:,}"
         step = int(STEPS * share)
         if step > reached.get(stage, 0):
             reached[stage] = step
-            info("%s: %d of %d (%d %%)", stage, done, total, int(100 * share))
+            info("%s (%d %%)", said, int(100 * share))
         with suppress(httpx.HTTPError):  # the work continues where a server does not answer
-            _show_progress(shown, stage, share, f"{stage}: {done:,} of {total:,}")
+            _show_progress(shown, stage, share, said)
 
     return tell
 

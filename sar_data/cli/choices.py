@@ -128,15 +128,20 @@ class PathOrWord(ExistingPath):
     kind: Kind = "build"
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        if not Path(value).exists() and (match := resolve_word(value, self.kind)):
-            return match
+        if not Path(value).exists():
+            if match := resolve_word(value, self.kind):
+                return match
+            if difflib.get_close_matches(str(value), words := self._words(), n=1):
+                raise unknown(self.kind, str(value), words)
         return super().convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [*completions(incomplete, self._words()), *super().shell_complete(ctx, param, incomplete)]
+
+    def _words(self) -> list[str]:
         from sar_data.inventory import LATEST, names
 
-        words = completions(incomplete, [LATEST, *names(self.kind)])
-        return [*words, *super().shell_complete(ctx, param, incomplete)]
+        return [LATEST, *there] if (there := names(self.kind)) else []
 
 
 class BuildFolder(PathOrWord):

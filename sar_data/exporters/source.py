@@ -96,7 +96,7 @@ class Source:
         tasks = self.manifest.tasks
         task = next((task for task in tasks if task.kind in kinds), None)
         if task is None:
-            others = ", ".join(task.kind for task in tasks) or "none"
+            others = ", ".join(dict.fromkeys(task.kind for task in tasks)) or "none"
             raise self.refusal(f"expected a build with a {' or '.join(kinds)} task, found tasks of kind: {others}")
         return task
 

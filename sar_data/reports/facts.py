@@ -118,7 +118,9 @@ def _leaky(manifest: Manifest, t: Words) -> str:
     if not shares:
         return t("not known")
     figures = (manifest.leakage.get(name) for name in LEAKS)
-    reasons = dict.fromkeys(t(one.reason) for one in figures if one and one.value is None and one.reason)
+    reasons = dict.fromkeys(
+        t(one.reason).replace("`", "") for one in figures if one and one.value is None and one.reason
+    )
     shares += [t("more is not known: {reasons}", reasons=", ".join(reasons))] if reasons else []
     of = f"{manifest.splits['test'].count:,}"
     return t("of {of} test samples: {shares}", of=of, shares="; ".join(shares))

@@ -50,6 +50,7 @@ TRAIN = "train finetune latest --out runs/new"
 SLIPS = [
     # names
     ("info bigearthnet-s2", "unknown dataset 'bigearthnet-s2'. Did you mean 'bigearthnet-s1'?"),
+    ("report latst", "unknown build 'latst'. Did you mean 'latest'?"),
     ("fetch euro-sat", "Did you mean 'eurosat'?"),
     ("build ssd --out made", "Did you mean 'ssdd'? .* No folder here has that name either"),
     ("vaildate latest", "unknown command 'vaildate'. Did you mean 'verify'?"),
