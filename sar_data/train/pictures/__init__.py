@@ -37,7 +37,7 @@ def curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> No
     names = list(dict.fromkeys(name for row in rows for name in row))
     losses = [name for name in names if name == "loss" or name.endswith("_loss")]
     scored = [name for what in FIGURES for name in names if name.partition("_")[2] == what]
-    panels = {"loss": losses, "figure": scored, "learning rate": ["lr"]}
+    panels = {"loss": losses, "metric": scored, "learning rate": ["lr"]}
     shown = {label: found for label, found in panels.items() if found}
     figure = Figure(figsize=(4.4 * len(shown) + 0.3, 3.5), dpi=DPI, facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold")

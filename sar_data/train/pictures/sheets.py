@@ -14,13 +14,20 @@ from matplotlib.colors import to_rgb
 
 from sar_data.record import IGNORE
 from sar_data.train.pictures.images import Images
-from sar_data.train.pictures.mosaic import CHARACTERS, Cell, Line, draw
+from sar_data.train.pictures.mosaic import CHARACTERS, COLOURS, Cell, Line, draw
 from sar_data.train.pictures.stretch import Floats, stretched, thinned
 from sar_data.train.predictions import multilabel, scores, targets
 from sar_data.views.palette import legend, palette
 
 Mask = npt.NDArray[Any]
 MOST_CELLS = 24
+SIGNS = {(0, True): ("wrong", "+"), (1, False): ("missed", "−"), (1, True): ("right", "=")}
+"""How a label is marked, by its truth and whether it is said."""
+_LEGEND = [
+    ("+ said, not true", COLOURS["wrong"]),
+    ("− true, not said", COLOURS["missed"]),
+    ("= both", COLOURS["right"]),
+]
 OUTCOMES = {"hits": "#1f9e5a", "misses": "#e08a00", "false alarms": "#d1352b"}  # of a change
 
 
@@ -49,7 +56,7 @@ def answers(
     ]
     wrong = sum(cell.framed for cell in cells)
     head = f"{title}  ·  {len(cells)} of {len(table):,} samples, {wrong} not right".strip(" ·")
-    draw(path, cells, head, note)
+    draw(path, cells, head, note, _LEGEND if several else ())
 
 
 class Segments(NamedTuple):
@@ -128,8 +135,7 @@ def _class(logits: npt.NDArray[np.float64], true: int, classes: Sequence[str]) -
 def _labels(logits: npt.NDArray[np.float64], true: npt.NDArray[np.int64], classes: Sequence[str]) -> list[Line]:
     found: list[Line] = []
     share = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
-    kinds = {(0, True): ("wrong", "+"), (1, False): ("missed", "−"), (1, True): ("right", "=")}
-    for wanted, (kind, sign) in kinds.items():
+    for wanted, (kind, sign) in SIGNS.items():
         found += [
             (kind, f"{sign} {share[i]:.0%} {name}")
             for i, name in enumerate(classes)
