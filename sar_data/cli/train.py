@@ -221,7 +221,7 @@ def benchmark(note: Note, /, **options: Any) -> None:
 @click.option(
     "--split", type=SplitName(), default="test", show_default=True, metavar="NAME", help="train, val or test."
 )
-@click.option("--out", metavar="DIR", help="Folder of the figures; by default one in the run's.")
+@click.option("--out", metavar="DIR", help="Folder of the figures; by default in the run's.")
 @click.option(
     "--normalize-by",
     default="run",
@@ -237,7 +237,8 @@ def benchmark(note: Note, /, **options: Any) -> None:
     help="Of pictures; drawn again in another one.",
 )
 @click.option("--device", metavar="NAME", help="cpu or cuda; by default a GPU where there is one.")
-def evaluate(**options: Any) -> None:
+@click.pass_obj
+def evaluate(note: Note, /, **options: Any) -> None:
     """Judge a finished run on one split of a build, on one process, or under torchrun on many.
 
     Bands, units and classes are matched by name; a mismatch is reported, or refused.
@@ -245,7 +246,9 @@ def evaluate(**options: Any) -> None:
     limit_spinning(os.environ)
     from sar_data.train import evaluate as run_evaluation
 
-    _show(run_evaluation(**options, say=say), "")
+    with _report_halt(note, "finished predictions are kept"):
+        metrics = run_evaluation(**options, say=say)
+    _show(metrics, "")
 
 
 @command.command("predict", short_help="Write a finished run's predictions for images: maps, tables, boxes.")
