@@ -162,13 +162,13 @@ def progress() -> Progress:
     shown: dict[str, tuple[UUID, float]] = {}
 
     def tell(stage: str, done: int, total: int) -> None:
-        share, said = done / max(total, 1), f"{stage}: {done:,} of {total:,}"
+        share, text = done / max(total, 1), f"{stage}: {done:,} of {total:,}"
         step = int(STEPS * share)
         if step > reached.get(stage, 0):
             reached[stage] = step
-            info("%s (%d %%)", said, int(100 * share))
+            info("%s (%d %%)", text, int(100 * share))
         with suppress(httpx.HTTPError):  # the work continues where a server does not answer
-            _show_progress(shown, stage, share, said)
+            _show_progress(shown, stage, share, text)
 
     return tell
 
