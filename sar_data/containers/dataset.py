@@ -90,6 +90,8 @@ def order_of(
     """Return the order of the bands in a container, and how it is known; raise SourceError where it must be asked."""
     names = tuple(band.name for band in spec.bands)
     if looked.bands:
+        if not set(names) <= set(looked.bands):
+            raise SourceError(f"{looked.entries[0].where}: expected the bands {few(names)}, found {few(looked.bands)}")
         return looked.bands, f"bands by name: {few(looked.bands)}"
     if asked:
         if sorted(asked) != sorted(names):

@@ -19,14 +19,15 @@ import pyarrow.parquet as pq
 from sar_data.errors import BadRecord, Reading
 from sar_data.raster.parquet_images import TreeFile
 from sar_data.spec import Tree
-from sar_data.system.parquet import check_size
+from sar_data.system.parquet import TooLarge, check_size, memory_limit
 
 SUFFIXES = (".arrow", ".parquet", ".feather")
 CONTINUATION = b"\xff\xff\xff\xff"
 FILE_MAGIC = b"ARROW1"
 MOST_METADATA = 1 << 24  # bytes of a message without its body
 CACHED_GROUPS = 8
-BODY_LENGTH = 3  # the field of a message's table that says how long its body is
+HEADER, BODY_LENGTH = 2, 3  # fields of the table of a message
+BUFFERS, COMPRESSION = 2, 3  # fields of the table of a group of rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,10 @@ def groups(tree: Tree, path: str) -> Groups:
             metadata = pq.ParquetFile(_file(tree, path)).metadata
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             return _groups(metadata.schema.to_arrow_schema(), counts)
-        if tree.head(path, len(FILE_MAGIC)) == FILE_MAGIC:
-            reader = pa.ipc.open_file(_file(tree, path))
-            return _groups(reader.schema, [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)])
-        schema = pa.ipc.open_stream(_file(tree, path)).schema
-        places = _messages(tree, path)[1:]
+        # A file is a stream behind eight bytes; where its footer says that groups lie is not looked at.
+        is_file = tree.head(path, len(FILE_MAGIC)) == FILE_MAGIC
+        first, *places = _messages(tree, path, 8 if is_file else 0)
+        schema = pa.ipc.read_schema(pa.ipc.read_message(tree.pread(path, *first)))
         counts = [_batch(tree, path, schema, place).num_rows for place in places]
         return _groups(schema, counts, tuple(places))
 
@@ -98,10 +98,7 @@ def _group(tree: Tree, path: str, number: int, names: tuple[str, ...]) -> list[p
         table.validate(full=True)
         arrays = [table[name].combine_chunks() for name in names]
     else:
-        if layout.places:
-            batch = _batch(tree, path, layout.schema, layout.places[number])
-        else:
-            batch = pa.ipc.open_file(_file(tree, path)).get_batch(number)
+        batch = _batch(tree, path, layout.schema, layout.places[number])
         arrays = [batch.column(batch.schema.get_field_index(name)) for name in names]
     for array in arrays:
         array.validate(full=True)
@@ -109,14 +106,21 @@ def _group(tree: Tree, path: str, number: int, names: tuple[str, ...]) -> list[p
 
 
 def _batch(tree: Tree, path: str, schema: pa.Schema, place: tuple[int, int]) -> pa.RecordBatch:
-    start, size = place
-    return pa.ipc.read_record_batch(pa.ipc.read_message(tree.pread(path, start, size)), schema)
+    """Return the rows of a message; raise TooLarge where they would take more memory than such a file can need."""
+    message = pa.ipc.read_message(tree.pread(path, *place))
+    room, need = memory_limit(tree.size(path)), _unpacked_bytes(bytes(message.metadata), message.body)
+    if need > room:
+        raise TooLarge(f"expected groups of rows of at most {room:,} bytes in memory, found one of {need:,}")
+    return pa.ipc.read_record_batch(message, schema)
 
 
-def _messages(tree: Tree, path: str) -> list[tuple[int, int]]:
-    """Return the first byte and the length of each message of a stream; raise BadRecord for one that is cut off."""
+def _messages(tree: Tree, path: str, at: int) -> list[tuple[int, int]]:
+    """Return the first byte and the length of each message of a stream that begins at a byte.
+
+    Raises BadRecord for one that is cut off.
+    """
     places: list[tuple[int, int]] = []
-    at, size = 0, tree.size(path)
+    size = tree.size(path)
     while at + 8 <= size:
         head = tree.pread(path, at, 8)
         before = 8 if head[:4] == CONTINUATION else 4  # before version 0.15 there was no continuation
@@ -135,15 +139,32 @@ def _messages(tree: Tree, path: str) -> list[tuple[int, int]]:
 
 def _body_length(metadata: bytes) -> int:
     """Return the bytes of a message's body, by the flatbuffer that is its metadata."""
-    table = struct.unpack_from("<I", metadata)[0]
-    fields = table - struct.unpack_from("<i", metadata, table)[0]
-    if fields < 0 or struct.unpack_from("<H", metadata, fields)[0] < 4 + 2 * BODY_LENGTH + 2:
-        return 0
-    offset = struct.unpack_from("<H", metadata, fields + 4 + 2 * BODY_LENGTH)[0]
-    length: int = struct.unpack_from("<q", metadata, table + offset)[0] if offset else 0
+    field = _field(metadata, struct.unpack_from("<I", metadata)[0], BODY_LENGTH)
+    length: int = struct.unpack_from("<q", metadata, field)[0] if field else 0
     if length < 0:
         raise ValueError(f"a body of {length} bytes")
     return length
+
+
+def _unpacked_bytes(metadata: bytes, body: pa.Buffer) -> int:
+    """Return the bytes that the compressed buffers of a group say they have; 0 where none is compressed."""
+    header = _field(metadata, struct.unpack_from("<I", metadata)[0], HEADER)
+    batch = header + struct.unpack_from("<I", metadata, header)[0]
+    if not _field(metadata, batch, COMPRESSION) or not (field := _field(metadata, batch, BUFFERS)):
+        return 0
+    vector = field + struct.unpack_from("<I", metadata, field)[0]
+    count = struct.unpack_from("<I", metadata, vector)[0]
+    places = [struct.unpack_from("<qq", metadata, vector + 4 + 16 * i) for i in range(count)]
+    return sum(max(0, struct.unpack_from("<q", body, start)[0]) for start, size in places if size)
+
+
+def _field(data: bytes, table: int, number: int) -> int:
+    """Return where a field of a flatbuffer's table lies, 0 where it has none."""
+    fields = table - struct.unpack_from("<i", data, table)[0]
+    if fields < 0 or struct.unpack_from("<H", data, fields)[0] < 4 + 2 * number + 2:
+        return 0
+    offset: int = struct.unpack_from("<H", data, fields + 4 + 2 * number)[0]
+    return table + offset if offset else 0
 
 
 def _file(tree: Tree, path: str) -> pa.PythonFile:

@@ -118,7 +118,8 @@ def _paths(tree: Tree, path: str, image: str, count: int) -> list[str | None]:
     if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
         return [None] * count
     names = column(tree, path, image, "path")
-    return [name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or name if name else None for name in names]
+    paths = [name.replace("\\", "/") if isinstance(name, str) else "" for name in names]
+    return [(name := path.rpartition("/")[2]).rpartition(".")[0] or name or None for path in paths]
 
 
 def _bytes(cell: pa.Scalar) -> bytes | None:

@@ -14,6 +14,7 @@ import pytest
 
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.public import leakage
+from sar_data.raster import npz
 from sar_data.sealed.opened import Build
 from sar_data.spec import Pipeline
 from tests.containers import writers
@@ -190,3 +191,50 @@ def test_json_that_is_none_is_named(one: Written, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{'label': 1}")
     with pytest.raises(BadRecord, match=r"c.json: expected a JSON object, found none"):
         imported("eurosat-sar", tmp_path, tmp_path / "out", split=ALL)
+
+
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_a_few_bytes_of_arrow_do_not_ask_for_gigabytes(eurosat: Pipeline, tmp_path: Path, kind: str) -> None:
+    count = 50_000_000
+    image = pa.array(np.zeros(count, np.float32))
+    for length in (count, 1, 1):
+        image = pa.ListArray.from_arrays(pa.array([0, length], pa.int32()), image)
+    table = pa.table({"image": image})
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    new = {"stream": pa.ipc.new_stream, "file": pa.ipc.new_file}[kind]
+    with new(tmp_path / "train.arrow", table.schema, options=options) as writer:
+        writer.write_table(table)
+    assert (tmp_path / "train.arrow").stat().st_size < 1 << 16
+    with pytest.raises(BadRecord, match=r"expected groups of rows of at most [0-9,]+ bytes in memory, found one of 20"):
+        scanned(eurosat, tmp_path)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4", None])
+def test_compressed_rows_are_read(eurosat: Pipeline, one: Written, tmp_path: Path, compression: str | None) -> None:
+    kind = pa.list_(pa.list_(pa.list_(pa.float32())))
+    table = pa.table({"image": pa.array([one.image.tolist()] * 3, kind)})
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_file(tmp_path / "train.feather", table.schema, options=options) as writer:
+        writer.write_table(table)
+    assert len(scanned(eurosat, tmp_path)) == 3
+
+
+def test_a_few_bytes_of_npz_do_not_ask_for_gigabytes(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", image=np.zeros((2, 4096, 4096), np.float32))
+    data = (tmp_path / "x.npz").read_bytes()
+    with pytest.raises(BadRecord, match=r"x\.npz: expected arrays of at most 67,108,864 bytes, found 134,217,856"):
+        npz.arrays(data, "x.npz")
+
+
+def test_paths_that_are_numbers_and_bands_of_another_dataset_are_named(
+    eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    pq.write_table(
+        pa.table({"image": pa.array([{"bytes": encoded(one.image, "npy"), "path": 7}])}), tmp_path / "a.parquet"
+    )
+    assert len(scanned(eurosat, tmp_path)) == 1
+    (tmp_path / "a.parquet").unlink()
+    (tmp_path / "a.npy").write_bytes(encoded(one.image, "npy"))
+    (tmp_path / "a.json").write_text(json.dumps({"label": 1, "bands": ["a", "b"]}))
+    with pytest.raises(SourceError, match=r"a\.npy, key a: expected the bands VV, VH, found a, b"):
+        scanned(eurosat, tmp_path)
