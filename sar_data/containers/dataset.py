@@ -151,7 +151,7 @@ def _task(
     targets = [label for label in labels if label is not None]
     if not targets or not known:
         return None, None, f"no labels of {few([task.name for task in tasks])} in the container" if tasks else ""
-    form, task = None, known[0]
+    form, task = None, next((task for task in known if classes and _means({*classes}, task, ())), known[0])
     if raw := [label for label in targets if isinstance(label, bytes)]:
         form = target_form(raw, (len(classes or task.classes),), task.kind == "multilabel")
         words = {word for label in raw for word in form.labels(label) or ()}

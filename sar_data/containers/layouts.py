@@ -48,7 +48,6 @@ PICKLE_DTYPE, TARGET_DTYPE = "<f4", "<f4"
 
 # ConfigILM 0.7 and rico-hdl: one LMDB over all splits, key = the name of the Sentinel-1 patch, value = safetensors of
 # one tensor [y, x] a band, called by the band. What a patch is stands in a Parquet table beside it.
-CONFIGILM_KEY = "s1_name"
 CONFIGILM_COLUMNS = (
     "patch_id",
     "labels",  # list of names, in alphabetical order
@@ -64,8 +63,7 @@ CONFIGILM_TABLE = "metadata.parquet"
 
 # WebDataset: SHARD.tar with KEY.EXTENSION; all members of one key are one sample and lie side by side.
 IMAGE_EXTENSIONS = ("npy", "npz", "tif", "tiff", "png", "jpg", "jpeg")  # the first that a key has is its image
-CLASS_EXTENSION = "cls"  # one whole number in ASCII
-TEXT_EXTENSION = "txt"  # the name of a class
+CLASS_EXTENSION = "cls"  # one whole number in ASCII, or the name of a class
 DOCUMENT_EXTENSION = "json"  # an object; a label stands under one of LABEL_FIELDS
 SHARD = "{split}-{number:06d}.tar"
 

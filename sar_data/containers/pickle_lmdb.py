@@ -26,8 +26,9 @@ from sar_data.text import decode
 MAGIC = b"\x80"
 MOST_AXES = 4
 MOST_TARGET = 1 << 16  # bytes
-FLOAT16_MOST = 1e3  # no backscatter in dB is larger, and few random bits are smaller
-FLOATS = {8: "float64", 4: "float32"}
+DTYPES = {1: "uint8", 4: "float32", 8: "float64"}
+LEAST = 1e-30  # whole numbers that are read as floats are far below it, and no backscatter is
+NPY = "Save the images as .npy files, which say their type"
 HIDDEN = "__"  # begins and ends keys of the file itself, such as __len__
 
 
@@ -72,7 +73,12 @@ class PickleLmdb:
         shape, image, _ = self._parts(tree, entry)
         data = tree.pread(entry.files[0], entry.start + image.start, image.size)
         dtype = np.dtype(_dtype(shape, len(data), entry)).newbyteorder("<")
-        return Sample(image=np.frombuffer(data, dtype).reshape(shape))
+        image = np.frombuffer(data, dtype).reshape(shape)
+        if dtype.kind == "f" and 0 < (most := float(np.fmax.reduce(np.abs(image), axis=None))) < LEAST:
+            raise BadRecord(
+                entry.where, f"expected {dtype.name}, found at most {most:.0e}: whole numbers, likely. {NPY}"
+            )
+        return Sample(image=image)
 
     def _parts(self, tree: Tree, entry: Entry) -> tuple[tuple[int, ...], Span, Value | None]:
         """Return the shape, the place of the image in the value, and the target; raise BadRecord for other parts."""
@@ -105,13 +111,13 @@ def _names(tree: Tree, split: str | None, count: int) -> dict[str, str]:
 
 
 def _dtype(shape: tuple[int, ...], size: int, entry: Entry) -> str:
-    """Return the type of an image by its bytes a number; two of them are float16 or uint16, which `settled` tells."""
+    """Return the type of an image by its bytes a number, which the layouts do not say; raise BadRecord for others."""
     count = math.prod(shape)
     each, rest = divmod(size, count)
-    if rest or each not in (1, 2, 4, 8):
-        sizes = f"{count:,} numbers of 1, 2, 4 or 8 bytes, as the shape {shape} says"
-        raise BadRecord(entry.where, f"expected {sizes}, found {size:,} bytes")
-    return {1: "uint8", 2: "float16", **FLOATS}[each]
+    if rest or each not in DTYPES:
+        sizes = f"{count:,} numbers of uint8, float32 or float64, as the shape {shape} says"
+        raise BadRecord(entry.where, f"expected {sizes}, found {size:,} bytes. {NPY}")
+    return DTYPES[each]
 
 
 def _labels(tree: Tree, target: Value, entry: Entry) -> tuple[str, ...] | bytes:

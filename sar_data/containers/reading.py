@@ -30,9 +30,10 @@ _ODD = re.compile(r"[^\w-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What scan and read need. `bands` are those of the build, `order` their places in the container.
+    """What scan and read need. `asked` are bands that samples must have, where a container has names of bands.
 
-    `size` is (height, width) of all images, None where they differ. `task` is the one whose labels are there; `form`
+    `order` has the places of the build's bands in the container, `axes` and `dtype` are those of every image, `first`
+    is the sample that says so in errors. `size` is (height, width) of all images, None where they differ. `task` is the one whose labels are there; `form`
     is that of targets that are bytes, `numbered` the classes by which labels are numbered there. `named` is the
     function of a dataset that knows what a key tells.
     """

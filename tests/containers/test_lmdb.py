@@ -139,7 +139,8 @@ def test_stretched_and_resized_images_are_built_as_what_they_are(one: Written, t
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (pickle.dumps((b"abc", (2, 2, 2), b"\1")), "expected 8 numbers of 1, 2, 4 or 8 bytes"),
+        (pickle.dumps((b"abc", (2, 2, 2), b"\1")), "expected 8 numbers of uint8, float32 or float64"),
+        (pickle.dumps((bytes(16), (2, 2, 2), b"\1")), "Save the images as .npy files"),
         (pickle.dumps((b"abc", (2, 2))), "expected 3 parts .* found 2"),
         (pickle.dumps((b"abc", "2", b"\1")), "expected a shape of 2 to 4 numbers, found '2'"),
         (pickle.dumps((b"", (0, 4, 2), b"")), "expected an image with pixels"),
@@ -158,6 +159,13 @@ def test_a_wrong_value_is_named_with_what_is_expected(
     environment(tmp_path / "train.lmdb", [*good, (b"9", value)])
     with pytest.raises(BadRecord, match=rf"train.lmdb/data.mdb, key 9: .*{says}"):
         scanned(eurosat, tmp_path)
+
+
+def test_whole_numbers_are_not_taken_for_floats(one: Written, tmp_path: Path) -> None:
+    whole = np.ascontiguousarray(np.abs(one.image.transpose(1, 2, 0))).astype("<i4")
+    environment(tmp_path / "train", [(b"0", pickle.dumps((whole.tobytes(), whole.shape, b"\1")))])
+    with pytest.raises(BadRecord, match=r"expected float32, found at most .*whole numbers, likely"):
+        imported("eurosat-sar", tmp_path, tmp_path / "out", declare={"bands": ["VV", "VH"]})
 
 
 def test_wrong_values_are_left_out_by_quarantine(one: Written, tmp_path: Path) -> None:
@@ -298,3 +306,17 @@ def test_the_names_beside_an_export_give_the_content_digest_of_the_raw_files(
         path.write_text("".join(f"{names[number]}\n" for number in sorted(names)))
     made = imported("eurosat-sar", tmp_path / "lmdb", tmp_path / "out")
     assert made.manifest.content_digest == eurosat_build.manifest.content_digest
+
+
+def test_bits_of_another_task_are_read_in_the_order_that_is_asked_for(
+    bigearthnet: Pipeline, ben_build: Build, tmp_path: Path
+) -> None:
+    names = sorted(bigearthnet.spec.tasks[1].classes)  # the 43, in the order of the alphabet, as SeCo has them
+    written = samples(ben_build)[:3]
+    values = [(str(i).encode(), pickled(one, SECO, bits([i], 43))) for i, one in enumerate(written)]
+    environment(tmp_path / "train", values)
+    with pytest.raises(SourceError, match="expected targets of 19 classes"):
+        scanned(bigearthnet, tmp_path)
+    labels = {record.key: record.labels for record in scanned(bigearthnet, tmp_path, classes=tuple(names))}
+    canonical = bigearthnet.spec.tasks[1].classes
+    assert labels == {str(i): {"clc43": (canonical.index(names[i]),)} for i in range(3)}
