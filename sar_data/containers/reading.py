@@ -33,9 +33,9 @@ class Plan:
     """What scan and read need. `asked` are bands that samples must have, where a container has names of bands.
 
     `order` has the places of the build's bands in the container, `axes` and `dtype` are those of every image, `first`
-    is the sample that says so in errors. `size` is (height, width) of all images, None where they differ. `task` is the one whose labels are there; `form`
-    is that of targets that are bytes, `numbered` the classes by which labels are numbered there. `named` is the
-    function of a dataset that knows what a key tells.
+    is the sample that says so in errors. `size` is (height, width) of all images, None where they differ. `task` is
+    the one whose labels are there, `form` that of targets that are bytes, `numbered` the classes by which labels are
+    numbered there. `named` is the function of a dataset that knows what a key tells.
     """
 
     container: Container
