@@ -73,12 +73,12 @@ class PickleLmdb:
         shape, image, _ = self._parts(tree, entry)
         data = tree.pread(entry.files[0], entry.start + image.start, image.size)
         dtype = np.dtype(_dtype(shape, len(data), entry)).newbyteorder("<")
-        image = np.frombuffer(data, dtype).reshape(shape)
-        if dtype.kind == "f" and 0 < (most := float(np.fmax.reduce(np.abs(image), axis=None))) < LEAST:
+        pixels = np.frombuffer(data, dtype).reshape(shape)
+        if dtype.kind == "f" and 0 < (most := float(np.fmax.reduce(np.abs(pixels), axis=None))) < LEAST:
             raise BadRecord(
                 entry.where, f"expected {dtype.name}, found at most {most:.0e}: whole numbers, likely. {NPY}"
             )
-        return Sample(image=image)
+        return Sample(image=pixels)
 
     def _parts(self, tree: Tree, entry: Entry) -> tuple[tuple[int, ...], Span, Value | None]:
         """Return the shape, the place of the image in the value, and the target; raise BadRecord for other parts."""
