@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,6 +195,23 @@ def test_every_fusion_takes_three_dates_in_their_order(how: str, head: str, mode
     assert not torch.allclose(found, logits(made, images[:, [2, 3, 0, 1, 4, 5]]), atol=1e-6)
     made.train()(images)[0].square().mean().backward()
     assert all(parameter.grad is not None for parameter in made.parameters())
+
+
+def test_a_build_of_dates_in_another_order_has_another_digest(floods: Build, tmp_path: Path) -> None:
+    made = changes.pipeline()
+
+    def reversed_dates(tree: Any, record: Any) -> Any:
+        sample = made.read(tree, record)
+        return dataclasses.replace(sample, image=np.ascontiguousarray(sample.image[::-1]))
+
+    other = changes.sealed(dataclasses.replace(made, read=reversed_dates), tmp_path, 48)
+    assert other.manifest.content_digest != floods.manifest.content_digest
+    assert other.index()["mask_xxh3"].to_pylist() == floods.index()["mask_xxh3"].to_pylist()
+
+
+def test_no_event_stands_in_two_splits(floods: Build) -> None:
+    rows = floods.index().select(["group", "split"]).to_pylist()
+    assert len({(row["group"], row["split"]) for row in rows}) == len({row["group"] for row in rows}) == changes.EVENTS
 
 
 def test_of_equal_dates_there_is_no_difference() -> None:

@@ -11,7 +11,10 @@ from sar_data import catalog, public
 from sar_data.train.settings import JOBS
 from sar_data.train.training import run
 
-TRAINED = {"multiclass": "finetune", "multilabel": "finetune", "segmentation": "segment", "detection": "detect"}
+TRAINED = {
+    **{"multiclass": "finetune", "multilabel": "finetune"},
+    **{"segmentation": "segment", "change": "change", "detection": "detect"},
+}
 # One of each kind of task; without val, with it, and with images of several sizes. The others are for `make learn`.
 ALWAYS = ("eurosat-sar", "bigearthnet-s1", "dfc2020", "ssdd")
 MANY_CLASSES = {"eurosat-sar": 60}  # samples of a miniature, elsewhere
