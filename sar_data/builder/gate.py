@@ -24,7 +24,7 @@ TIFFS = (".tif", ".tiff")
 def adapt(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipeline, tuple[str, ...]]:
     """Return a pipeline whose pixels can be stored, with sentences of what that changes.
 
-    Raises SourceError for complex numbers of which nobody says what they become, UsageError for a type that is none.
+    Raises SourceError for complex numbers of which nobody says what they become, UsageError for a type that no build takes.
     """
     spec, how = pipeline.spec, complex_as or pipeline.spec.complex_as
     if spec.dtype in COMPLEX:
@@ -37,7 +37,7 @@ def adapt(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipe
         return replace(pipeline, spec=adapted), (
             f"{spec.dtype} becomes the bands {few([b.name for b in adapted.bands])}",
         )
-    if complex_as is not None and (whole := _of_pairs(spec)):
+    if complex_as is not None and (whole := _complex_bands(spec)):
         if complex_as == "iq":
             return pipeline, ()
         adapted = replace(spec, bands=_bands(replace(spec, bands=whole), complex_as), complex_as=complex_as)
@@ -55,8 +55,8 @@ def adapt(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipe
     return replace(pipeline, spec=replace(spec, dtype=dtype)), (f"{spec.dtype} is stored as {dtype}",)
 
 
-def _of_pairs(spec: DatasetSpec) -> tuple[Band, ...]:
-    """Return the bands of complex numbers that files have as bands of I and Q, side by side; none of other files."""
+def _complex_bands(spec: DatasetSpec) -> tuple[Band, ...]:
+    """Return one band for each pair NAME_I and NAME_Q; none where the bands are not such pairs."""
     first, second = spec.bands[0::2], spec.bands[1::2]
     names = [band.name.removesuffix("_I") for band in first]
     if [f"{name}_I" for name in names] + [f"{name}_Q" for name in names] != [band.name for band in (*first, *second)]:
@@ -69,8 +69,8 @@ def _of_pairs(spec: DatasetSpec) -> tuple[Band, ...]:
 def _polar(tree: Tree, record: Record, read: Callable[[Tree, Record], Sample]) -> Sample:
     """Return a sample of which each two bands, I and Q, became amplitude and phase."""
     sample = read(tree, record)
-    both = [max(two) for two in zip(sample.nodata[0::2], sample.nodata[1::2], strict=True)]
-    nodata = tuple(count for count in both for _ in range(2))
+    counts = [max(pair_of_bands) for pair_of_bands in zip(sample.nodata[0::2], sample.nodata[1::2], strict=True)]
+    nodata = tuple(count for count in counts for _ in range(2))
     return replace(sample, image=parts(pair(sample.image), "amplitude-phase"), nodata=nodata)
 
 

@@ -42,7 +42,7 @@ def read_index(path: Path, columns: Sequence[str] | None = None, *, split_as_dic
             raise BuildError(f"{path}: {name}: expected a list in every row, found null")
     for name in set(there) & set(INDEX.names):
         for chunk in table[name].chunks:
-            for hole in _holes(name, chunk):
+            for hole in _nulls_inside(name, chunk):
                 raise BuildError(f"{path}: {hole}: expected values, found null")
     for number, name in enumerate(names):
         if name not in there:
@@ -60,8 +60,8 @@ def _check_types(path: Path, schema: pa.Schema) -> None:
             raise BuildError(f"{path}: {name}: expected {INDEX.field(name).type}, found {str(kind)[:200]}")
 
 
-def _holes(name: str, column: pa.Array) -> Iterator[str]:
-    """Yield the fields that are null inside of a column's lists and structs; a whole row may be null."""
+def _nulls_inside(name: str, column: pa.Array) -> Iterator[str]:
+    """Yield the nested fields of a column that contain nulls; a list or struct itself may be null."""
     parts: dict[str, pa.Array] = {}
     if pa.types.is_list(column.type):
         parts = {"": column.flatten()}
@@ -72,4 +72,4 @@ def _holes(name: str, column: pa.Array) -> Iterator[str]:
         inner = f"{name}.{field}" if field else name
         if part.null_count and inner not in MAY_BE_NULL:
             yield inner
-        yield from _holes(inner, part)
+        yield from _nulls_inside(inner, part)

@@ -33,6 +33,7 @@ from sar_data.statistics.stats import REASONS, BandStats, Counts, Floats, Moment
 from sar_data.statistics.units import DB_TO_NEPER, DOMAINS, HISTOGRAMS, LINEAR, axis, domains
 
 Valid = npt.NDArray[np.bool_]
+USUAL_DB = -15.0  # the centre of a band without a valid pixel in the first image: around 0 dB, powers lose precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,10 @@ class Tally:
     def _begin(self, survey: Survey) -> Floats:
         """Return the centres of the bands from the first sample, and set those of the further domains."""
         valid = np.True_ if survey.valid is None else survey.valid
-        count = np.maximum(np.broadcast_to(valid, survey.flat.shape).sum(axis=1), 1)
-        mean = np.where(valid, survey.flat, 0).sum(axis=1, dtype=np.float64) / count
-        centre = mean.astype(np.float32).astype(np.float64)
+        count = np.broadcast_to(valid, survey.flat.shape).sum(axis=1)
+        mean = np.where(valid, survey.flat, 0).sum(axis=1, dtype=np.float64) / np.maximum(count, 1)
+        usual = [USUAL_DB if unit == "dB" else 0.0 for unit in self._units]
+        centre = np.where(count, mean, usual).astype(np.float32).astype(np.float64)
         for i, unit in enumerate(self._units):
             if unit == "dB":  # sums of 10 ** ((x - centre) / 10) - 1, which the compiled loop gives
                 power = self._domains["power"]

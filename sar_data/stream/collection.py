@@ -32,9 +32,10 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What is read of some builds: a split, the targets of a task (None: the first) and of `members`, one a build.
+    """What is read of some builds: a split, and the targets of a task (None: the first task).
 
-    Then what a batch shows of an image, how it fits, and how files are read.
+    `members` has one for each build: how its keys and classes become those of the joint set. `view` says what a batch
+    shows of an image, `fit` how images get one size, `access` how files are read.
     """
 
     split: str = "train"
@@ -48,8 +49,8 @@ class Reading:
 class Collection:
     """One split of some builds, concatenated.
 
-    Of `members`, one a build, keys tell the builds apart, and classes are joint.
-    Fork-safe; pickled by its arguments and opened again where it arrives.
+    With `members` keys begin with the name of their build, and the classes of all builds are joined. A collection is
+    safe to fork. It is pickled by its arguments and opened again in the other process.
     """
 
     def __init__(self, builds: Builds, reading: Reading) -> None:

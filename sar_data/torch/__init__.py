@@ -1,4 +1,4 @@
-"""Loaders for anyone's training job: batches of tensors, where they are wanted.
+"""Loaders for anyone's training job: batches of tensors, on the device that you name.
 
     from sar_data.torch import loader
     train = loader("builds/…/zarr-3fa91c07", split="train", batch_size=256, bands=("VV", "VH"), seed=0)

@@ -65,7 +65,7 @@ def loader(
     """Return an iterable over one split of a sealed build, or of several.
 
     Each batch is {"image": float32 [B, C, H, W], normalized with the build's train statistics, "target": int64 [B] or
-    float32 [B, classes], "key": list of str}; outside of training also "weight", float32 [B]. With `device` the stored
+    float32 [B, classes], "key": list of str}; of splits other than train also "weight", float32 [B]. With `device` the
     bytes are sent there and normalized there. `rank` and `world` default to those of torch.distributed where it is
     initialised. Further options, and what an epoch is, are explained by sar_data.stream.dataset.Stream.
     """
@@ -92,9 +92,9 @@ class Loader(Stream):
 
     def __init__(self, builds: Any, *, device: str | torch.device | None = None, **options: Any) -> None:
         super().__init__(builds, **options)
-        self._settle(device)
+        self._use_device(device)
 
-    def _settle(self, device: str | torch.device | None) -> None:
+    def _use_device(self, device: str | torch.device | None) -> None:
         self._device = None if device is None else torch.device(device)
         self._flights: Flights | None = None
         if self._device is not None and self._device.type == "cuda":
@@ -114,13 +114,13 @@ class Loader(Stream):
         sent_tensors = {name: self._sent(batch.pop(name)) for name in ("image", "stored") if name in batch}
         if "image" in sent_tensors:
             return sent_tensors | tensors(batch, self._device)
-        there, parts = sent_tensors["stored"], batch.pop("parts")
+        stored, parts = sent_tensors["stored"], batch.pop("parts")
         counts = [count for _, count in parts]
-        images = [self._normalizing[n](part) for (n, _), part in zip(parts, torch.split(there, counts), strict=True)]
+        images = [self._normalizing[n](part) for (n, _), part in zip(parts, torch.split(stored, counts), strict=True)]
         image = images[0]
         if len(images) > 1:
             places = sent(torch.from_numpy(batch.pop("places")), self._device)
-            image = image.new_empty((len(there), *image.shape[1:]))
+            image = image.new_empty((len(stored), *image.shape[1:]))
             for where, part in zip(torch.split(places, counts), images, strict=True):
                 image.index_copy_(0, where, part)
         return {"image": image, **tensors(batch, self._device)}
@@ -133,14 +133,14 @@ class Loader(Stream):
 
     def _sent(self, images: Any) -> Tensor:
         """Send the images of a batch; from pinned memory without waiting, and keep that memory until they arrived."""
-        there = torch.from_numpy(images).to(self._device, non_blocking=True)
+        tensor = torch.from_numpy(images).to(self._device, non_blocking=True)
         if self._flights is not None:
             self._flights.hold(images)
-        return there
+        return tensor
 
 
 def _reopen_loader(stream: tuple[Any, ...], device: torch.device | None) -> Loader:
     reopen, values = stream
     loader: Loader = reopen(*values)
-    loader._settle(device)
+    loader._use_device(device)
     return loader

@@ -131,6 +131,14 @@ def test_a_bright_first_image_costs_no_precision() -> None:
     check(tally(images), images)
 
 
+def test_a_first_image_without_a_valid_pixel_costs_no_precision() -> None:
+    images = scenes(4109638, 2, 7, 7, 1.0, 0.0) - np.float32(20)
+    images[0] = np.nan
+    check(tally(images), images)
+    sparse = scenes(4109638, 2, 7, 7, 1.0, 0.99)
+    check(sharded(sparse, [1]), sparse)
+
+
 def test_float32_would_not_do() -> None:
     images = scenes(7, 1, 40, 120, 5.0, 0.0)
     exact = float(images.astype(np.float64).mean())

@@ -42,21 +42,21 @@ def look_up(
 
 
 def _query(scenes: Sequence[str], catalogue: Catalogue) -> Iterator[Match]:
-    sound = [scene for scene in scenes if SCENE.fullmatch(scene)]
-    for scene in sorted(set(scenes) - set(sound)):
+    valid = [scene for scene in scenes if SCENE.fullmatch(scene)]
+    for scene in sorted(set(scenes) - set(valid)):
         yield Match(scene=scene, reason="expected the name of a Sentinel-1 product, or its beginning up to a time")
-    if not sound:
+    if not valid:
         return
     with catalogue.searching() as search:
-        for first in range(0, len(sound), catalogue.batch):
-            batch = sound[first : first + catalogue.batch]
-            offered = _search(search, batch, catalogue)
+        for first in range(0, len(valid), catalogue.batch):
+            batch = valid[first : first + catalogue.batch]
+            products = _search(search, batch, catalogue)
             for scene in batch:
-                yield match(scene, offered) or _find_reprocessed(scene, search, catalogue)
+                yield match(scene, products) or _find_reprocessed(scene, search, catalogue)
 
 
 def _find_reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match:
-    """Return the product of the same acquisition that was processed again and ends in another CRC: the last choice."""
+    """Return the product of the same acquisition whose name differs in its CRC alone; it is tried last."""
     if is_full_name(scene):
         if reprocessed := match(scene, _search(search, [scene[:-CRC]], catalogue)):
             return reprocessed
@@ -68,10 +68,10 @@ def _find_reprocessed(scene: str, search: Search, catalogue: Catalogue) -> Match
 
 
 def _search(search: Search, names: Sequence[str], catalogue: Catalogue) -> list[Product]:
-    offered = list(islice(search(names), MAX_PRODUCTS + 1))
-    if len(offered) > MAX_PRODUCTS:
+    products = list(islice(search(names), MAX_PRODUCTS + 1))
+    if len(products) > MAX_PRODUCTS:
         raise malformed_error(catalogue.url, f"at most {MAX_PRODUCTS} products for {len(names)} names", "more")
-    return offered
+    return products
 
 
 def _save(folder: Path, answer: Match) -> None:
