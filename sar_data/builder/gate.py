@@ -1,4 +1,4 @@
-"""The one gate for the types of pixels: before a build is planned, every declaration is one that a build can store."""
+"""Make every type of pixels one that a build can store, or refuse it, before a build is planned."""
 
 from __future__ import annotations
 
