@@ -24,7 +24,7 @@ TIFFS = (".tif", ".tiff")
 def adapt(pipeline: Pipeline, complex_as: ComplexAs | None = None) -> tuple[Pipeline, tuple[str, ...]]:
     """Return a pipeline whose pixels can be stored, with sentences of what that changes.
 
-    Raises SourceError for complex numbers of which nobody says what they become, UsageError for a type that no build takes.
+    Raises SourceError for complex numbers of which nobody says what they become, UsageError for another unknown type.
     """
     spec, how = pipeline.spec, complex_as or pipeline.spec.complex_as
     if spec.dtype in COMPLEX:
