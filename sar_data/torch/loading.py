@@ -66,7 +66,7 @@ def loader(
 
     Each batch is {"image": float32 [B, C, H, W], normalized with the build's train statistics, "target": int64 [B] or
     float32 [B, classes], "key": list of str}; of splits other than train also "weight", float32 [B]. With `device` the
-    stored bytes are sent there and normalized there. `rank` and `world` default to those of torch.distributed where it is
+    stored bytes are sent and normalized there. `rank` and `world` default to those of torch.distributed where it is
     initialised. Further options, and what an epoch is, are explained by sar_data.stream.dataset.Stream.
     """
     if rank is None and world is None:
