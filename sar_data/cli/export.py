@@ -14,7 +14,7 @@ from sar_data.cli.tree import Group
 from sar_data.exporters import PARTS, TARGETS, Exporter, Target
 
 
-@click.group("export", cls=Group, short_help="Write a build as files that other tools read.")
+@click.group("export", cls=Group, short_help="Write a build as files that other tools read: COCO, YOLO, LMDB, ….")
 def command() -> None:
     """Write a sealed build as files that other tools read, whole or not at all.
 

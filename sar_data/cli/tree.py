@@ -25,7 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "build": "Build a dataset from its raw files into a sealed folder.",
         "convert": "Bake a sealed build into another container, size, dtype or normalization.",
         "builds": "List builds and runs; remove the rest of stopped builds.",
-        "export": "Write a build as files for another tool: COCO, YOLO, LMDB, GeoTIFF, ….",
+        "export": "Write a build as files that other tools read: COCO, YOLO, LMDB, ….",
     },
     "Check": {
         "verify": "Check a sealed build against its manifest; list all problems.",

@@ -196,9 +196,10 @@ def test_a_stopped_build_says_what_it_kept_and_the_same_command_resumes(
         send(running.pid, number)
         rest = running.stderr.read()
     assert running.returncode == 128 + number
-    assert rest.startswith("sar-data: stopped: ")
-    assert "the same command" in rest
-    assert rest.count("\n") == 1
+    last = rest.splitlines()[-1]  # the build may have said more before the signal came
+    assert last.startswith("sar-data: stopped: ")
+    assert "the same command" in last
+    assert "Traceback" not in rest
     resumed = cli(*args[:-1], 1)
     assert resumed.exit_code == 0
     assert verify(Path(resumed.stdout.strip()), full=True) == []

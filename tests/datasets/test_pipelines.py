@@ -109,7 +109,7 @@ def facts(patch: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda known: known.pop("projection"), "key 'projection'"),
         (lambda known: known.pop("acquisition_time"), "key 'acquisition_time'"),
         (lambda known: known.update(acquisition_time="yesterday"), "yesterday"),
-        (lambda known: known.update(scene_source="S2A_MSIL2A"), "Sentinel-1 A or B product, found 'S2A_MSIL2A'"),
+        (lambda known: known.update(scene_source="S2A_MSIL2A"), "a product of Sentinel-1 A to D, found 'S2A_MSIL2A'"),
         (lambda known: known.update(projection='LOCAL_CS["?"]'), "UTM zone, found"),
         (lambda known: known["coordinates"].pop("lly"), "1200 m apart"),
         (lambda known: known["coordinates"].update(ulx=None), "NoneType"),

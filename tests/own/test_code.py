@@ -40,7 +40,7 @@ def run(*words: str, path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_its_tests_pass_before_the_first_edit(package: Path) -> None:
     done = run("pytest", "-q", "-p", "no:cacheprovider", path=ROOT, cwd=package)
     assert done.returncode == 0, done.stdout
-    assert "16 passed, 1 skipped" in done.stdout
+    assert "17 passed, 1 skipped" in done.stdout
 
 
 def test_it_is_a_dataset_once_it_is_installed(package: Path, tmp_path: Path) -> None:
