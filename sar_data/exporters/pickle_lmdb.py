@@ -6,7 +6,7 @@ is pickled are bytes and tuples of whole numbers alone.
 
 from __future__ import annotations
 
-import pickle
+from pickle import dumps
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,4 +74,4 @@ def _records(source: Source, split: str, layout: PickleLayout) -> Iterator[tuple
             "shape": pixels.shape,
             "target": target.tobytes(),
         }
-        yield str(number), pickle.dumps(tuple(parts[name] for name in layout.parts), PROTOCOL)
+        yield str(number), dumps(tuple(parts[name] for name in layout.parts), PROTOCOL)

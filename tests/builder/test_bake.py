@@ -188,7 +188,7 @@ def test_what_is_baked_is_what_a_loader_makes_of_the_physical_image(how: Any, fi
 
     preset, units = presets()[how], {"VV": "dB", "VH": "dB"}
     if preset.bands:
-        figures = [preset.grey(b, "dB") if preset.kind == "grey" else preset.published(b, "dB") for b in units]
+        figures = [preset.grey(b, "dB") if preset.kind == "grey" else preset.published_figures(b, "dB") for b in units]
     told = dict(zip(units, figures, strict=True))
     loader = Normalizing(
         of_channels(units, how, figures=told), np.arange(2 * len(image)).reshape(-1, 2), torch.device("cpu")

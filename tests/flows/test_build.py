@@ -17,6 +17,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from tests.flows.conftest import Archive
 from tests.flows.shown import bars
+from tests.mini.builds import contents
 
 
 def _artifacts(path: str) -> dict[str, Any]:
@@ -167,6 +168,7 @@ def test_an_export_is_that_of_python(server: str, tmp_path: Path) -> None:
 
     catalog.synthesise("ssdd")(tmp_path / "raw", count=6, seed=0)
     build = sar_data.build("ssdd", source=tmp_path / "raw", out=tmp_path, runner="serial")
-    paths = export(target="coco", path=build.path, out=tmp_path / "flow")
+    exported = export(target="coco", path=build.path, out=tmp_path / "flow")
     expected = sar_data.export("coco", build.path, tmp_path / "python")
-    assert [Path(path).read_bytes() for path in paths] == [path.read_bytes() for path in expected] != []
+    assert exported == {"folder": str(tmp_path / "flow"), "samples": 6, "lost": list(expected.lost)}
+    assert contents(tmp_path / "flow") == contents(tmp_path / "python") != {}

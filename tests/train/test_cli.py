@@ -134,7 +134,7 @@ def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: 
     ("words", "said"),
     [
         (("--model", "resnet19"), "unknown model 'resnet19'. Did you mean"),
-        (("--augment", "flip"), "Did you mean 'flips'? There are 11, such as azimuth-flip, "),
+        (("--augment", "flip"), "Did you mean 'flips'? There are 12, such as azimuth-flip, "),
         (("--loss", "dice"), "expected one for a multiclass task"),
         (("--select", "best"), "unknown select 'best'"),
         (("--preset", "fgmae-eurosat"), "Did you mean 'fgmae_eurosat"),

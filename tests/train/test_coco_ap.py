@@ -261,7 +261,7 @@ def test_the_real_images_with_their_official_boxes_pass_through_build_export_and
     counts = pc.value_counts(build.index()["split"]).to_pylist()
     assert {one["values"]: one["counts"] for one in counts} == {"train": 1, "test": 1}
     for split, key in (("train", "000002"), ("test", "000001")):
-        ours = _equals_export(build, split, tmp_path / "coco")
+        ours = _equals_export(build, split, tmp_path / f"coco-{split}")
         assert ours["ap"] == pytest.approx(1.0)
         official = json.loads(
             (source / f"Official-SSDD-OPEN/BBox_SSDD/coco_style/annotations/{split}.json").read_text()

@@ -95,13 +95,13 @@ def test_images_of_different_sizes_share_one_stretch_and_power_is_shown_in_db() 
 
 def test_long_and_many_labels_are_wrapped_and_what_has_no_room_is_counted() -> None:
     long = "Land principally occupied by agriculture, with significant areas of natural vegetation"
-    lines = show._wrapped([long, "Pastures"])
+    lines = show._wrap([long, "Pastures"])
     assert len(lines) == 3
     assert max(map(len, lines)) <= show.CHARACTERS
-    many = show._wrapped([f"class {i}" for i in range(20)])
+    many = show._wrap([f"class {i}" for i in range(20)])
     assert len(many) == show.MOST_LINES
     assert many[-1] == "· and 14 more"
-    assert show._wrapped([f"class {i}" for i in range(7)])[-1] == "· class 6"
+    assert show._wrap([f"class {i}" for i in range(7)])[-1] == "· class 6"
 
 
 def test_a_long_key_is_whole_and_stays_below_its_patch() -> None:
