@@ -6,9 +6,9 @@ is pickled are bytes and tuples of whole numbers alone.
 
 from __future__ import annotations
 
-from pickle import dumps
 from collections.abc import Iterator
 from pathlib import Path
+from pickle import dumps
 from typing import Any
 
 import numpy as np
