@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from sar_data.errors import BadRecord, Reading
 from sar_data.raster.parquet_images import TreeFile
 from sar_data.spec import Tree
-from sar_data.system.parquet import TooLarge, check_size, memory_limit
+from sar_data.system.parquet import ROWS_A_BYTE, TooLarge, check_size, memory_limit
 
 SUFFIXES = (".arrow", ".parquet", ".feather")
 CONTINUATION = b"\xff\xff\xff\xff"
@@ -52,17 +52,20 @@ def groups(tree: Tree, path: str) -> Groups:
             check_size(_file(tree, path), tree.size(path))
             metadata = pq.ParquetFile(_file(tree, path)).metadata
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-            return _groups(metadata.schema.to_arrow_schema(), counts)
+            return _groups(metadata.schema.to_arrow_schema(), counts, tree.size(path))
         # A file is a stream behind eight bytes; where its footer says that groups lie is not looked at.
         is_file = tree.head(path, len(FILE_MAGIC)) == FILE_MAGIC
         first, *places = _messages(tree, path, 8 if is_file else 0)
         schema = pa.ipc.read_schema(pa.ipc.read_message(tree.pread(path, *first)))
         counts = [_batch(tree, path, schema, place).num_rows for place in places]
-        return _groups(schema, counts, tuple(places))
+        return _groups(schema, counts, tree.size(path), tuple(places))
 
 
-def _groups(schema: pa.Schema, counts: Sequence[int], places: tuple[tuple[int, int], ...] = ()) -> Groups:
+def _groups(schema: pa.Schema, counts: Sequence[int], size: int, places: tuple[tuple[int, int], ...] = ()) -> Groups:
+    """Return the groups of a file of `size` bytes; raise TooLarge where they say more rows than it can have."""
     starts = [0, *accumulate(counts)]
+    if starts[-1] > (most := size * ROWS_A_BYTE):
+        raise TooLarge(f"expected at most {most:,} rows, found {starts[-1]:,}")
     return Groups(schema, tuple(starts[:-1]), starts[-1], places)
 
 
@@ -106,12 +109,17 @@ def _group(tree: Tree, path: str, number: int, names: tuple[str, ...]) -> list[p
 
 
 def _batch(tree: Tree, path: str, schema: pa.Schema, place: tuple[int, int]) -> pa.RecordBatch:
-    """Return the rows of a message; raise TooLarge where they would take more memory than such a file can need."""
+    """Return the rows of a message, whose columns have so many.
+
+    Raises TooLarge where they would take more memory than such a file can need.
+    """
     message = pa.ipc.read_message(tree.pread(path, *place))
     room, need = memory_limit(tree.size(path)), _unpacked_bytes(bytes(message.metadata), message.body)
     if need > room:
         raise TooLarge(f"expected groups of rows of at most {room:,} bytes in memory, found one of {need:,}")
-    return pa.ipc.read_record_batch(message, schema)
+    batch = pa.ipc.read_record_batch(message, schema)
+    batch.validate()  # a message says its count of rows beside those of its columns
+    return batch
 
 
 def _messages(tree: Tree, path: str, at: int) -> list[tuple[int, int]]:

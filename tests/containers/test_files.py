@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sar_data.containers.row_files import groups
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.public import leakage
 from sar_data.raster import npz
 from sar_data.sealed.opened import Build
+from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from tests.containers import writers
 from tests.containers.imports import imported, scanned
@@ -207,6 +210,25 @@ def test_a_few_bytes_of_arrow_do_not_ask_for_gigabytes(eurosat: Pipeline, tmp_pa
     assert (tmp_path / "train.arrow").stat().st_size < 1 << 16
     with pytest.raises(BadRecord, match=r"expected groups of rows of at most [0-9,]+ bytes in memory, found one of 20"):
         scanned(eurosat, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (pa.list_(pa.list_(pa.float32())), "too small in array"),
+        (pa.list_(pa.list_(pa.float32(), 0), 0), "expected at most [0-9,]+ rows, found 1,073,741,824"),
+    ],
+    ids=["lists", "columns without bytes"],
+)
+def test_a_message_that_says_too_many_rows_is_refused(kind: pa.DataType, says: str, tmp_path: Path) -> None:
+    table = pa.table({"image": pa.array([[]] * 321, kind)})
+    with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert groups(Folder.at(tmp_path), "a.arrow").rows == 321
+    data = (tmp_path / "a.arrow").read_bytes()
+    (tmp_path / "b.arrow").write_bytes(data.replace(struct.pack("<q", 321), struct.pack("<q", 1 << 30)))
+    with pytest.raises(BadRecord, match=f"b.arrow: .*{says}"):
+        groups(Folder.at(tmp_path), "b.arrow")
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lz4", None])
