@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from sar_data.containers.entry import Container
-from sar_data.containers.lmdb_values import is_lmdb, places
+from sar_data.containers.lmdb_values import hidden_keys, is_lmdb, places
 from sar_data.containers.members import members
-from sar_data.containers.pickle_lmdb import MAGIC, is_hidden, pickle_lmdb
+from sar_data.containers.pickle_lmdb import MAGIC, pickle_lmdb
 from sar_data.containers.rows import rows_of
 from sar_data.containers.safetensors_lmdb import LENGTH, LONGEST, SafetensorsLmdb
 from sar_data.errors import BadRecord, SourceError
@@ -34,19 +34,19 @@ def _lmdb(tree: Tree, files: list[str]) -> Container:
     """Return the container of LMDB environments of one kind."""
     kinds: dict[str, list[str]] = {}
     for path in files:
-        first = next((place for place in places(tree, path) if not is_hidden(place.key)), None)
+        first = next((place for place in places(tree, path) if not place.hidden), None)
         if first is not None:
             head = tree.pread(path, first.start, SHOWN)
-            kinds.setdefault(_kind(head, f"{path}, key {first.key.decode('utf-8', 'backslashreplace')}"), []).append(
-                path
-            )
+            kinds.setdefault(_kind(head, f"{path}, key {first.name}"), []).append(path)
     if not kinds:
         raise SourceError(f"{few(files)}: expected an LMDB with samples, found an empty one")
     if len(kinds) > 1:
         shown = "; ".join(f"{kind} in {few(paths)}" for kind, paths in kinds.items())
         raise SourceError(f"expected LMDBs of one kind, found {shown}: name the folder of one as the source")
     ((kind, paths),) = kinds.items()
-    return pickle_lmdb(tree, paths) if kind == "pickles" else SafetensorsLmdb(files=tuple(paths))
+    if kind == "pickles":
+        return pickle_lmdb(tree, paths)
+    return SafetensorsLmdb(files=tuple(paths), hidden=hidden_keys(tree, paths))
 
 
 def _kind(head: bytes, where: str) -> str:

@@ -7,7 +7,9 @@ by one, and each number is checked before it is followed. The layout is that of 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from sar_data.errors import BadRecord, BuildError, SourceError
@@ -20,6 +22,8 @@ LOCK = "lock.mdb"
 NODE = struct.Struct("<HHHH")  # low and high half of a length or a page, flags, length of the key
 SEVERAL = 0x02 | 0x04  # flags of nodes: a database of its own, or several values of one key
 MAGIC_AT = 16
+LONGEST_KEY = 511  # bytes, of LMDB as it is built by default
+HIDDEN = b"__"  # begins and ends keys of the file itself, such as __len__
 
 
 class Place(NamedTuple):
@@ -28,6 +32,16 @@ class Place(NamedTuple):
     key: bytes
     start: int
     size: int
+
+    @property
+    def name(self) -> str:
+        """The key as text."""
+        return self.key.decode("utf-8", "backslashreplace")
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the key is of the file itself and not of a sample."""
+        return self.key.startswith(HIDDEN) and self.key.endswith(HIDDEN)
 
 
 def is_lmdb(tree: Tree, path: str) -> bool:
@@ -64,7 +78,26 @@ def places(tree: Tree, path: str) -> tuple[Place, ...]:
         except (struct.error, ValueError):
             raise _damage(path, number) from None
         stack += [(child, depth + 1) for child in reversed(below)]
+    _check_apart(path, values)
     return tuple(values)
+
+
+def hidden_keys(tree: Tree, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys of some files that are no samples, sorted."""
+    return tuple(sorted({place.name for path in paths for place in places(tree, path) if place.hidden}))
+
+
+def _check_apart(path: str, values: Sequence[Place]) -> None:
+    """Raise SourceError where keys are equal or share bytes: a small file could have values without end."""
+    if len({place.key for place in values}) < len(values):
+        raise SourceError(f"{path}: expected different keys, found some twice: copy the file again")
+    ordered = sorted(values, key=lambda place: (place.start, place.size))
+    for before, place in pairwise(ordered):
+        if before.start + before.size > place.start:
+            raise SourceError(
+                f"{path}: expected values of their own, found that keys {before.name:.80} and {place.name:.80} share "
+                "bytes: copy the file again"
+            )
 
 
 def _read_page(data: bytes, number: int, pages: Pages, values: list[Place]) -> list[int]:
@@ -74,9 +107,13 @@ def _read_page(data: bytes, number: int, pages: Pages, values: list[Place]) -> l
     if not flags & (LEAF | BRANCH) or count < 1 or HEAD + 2 * count > pages.page:
         raise ValueError("flags")
     below = []
+    room = pages.page - HEAD - 2 * count  # for the nodes, each of which has bytes of its own
     for at in struct.unpack_from(f"<{count}H", data, HEAD):
         low, high, kind, size = NODE.unpack_from(data, at)
         key, begin = data[at + NODE.size : at + NODE.size + size], at + NODE.size + size
+        room -= NODE.size + size
+        if size > LONGEST_KEY or room < 0:
+            raise ValueError("keys")
         if flags & BRANCH:
             below.append(low | high << 16 | kind << 32)
             continue

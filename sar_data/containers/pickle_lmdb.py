@@ -14,7 +14,7 @@ import numpy as np
 
 from sar_data.containers.entry import Entry, Head
 from sar_data.containers.layouts import KEYS_FILE, PICKLES, PickleLayout
-from sar_data.containers.lmdb_values import places
+from sar_data.containers.lmdb_values import hidden_keys, places
 from sar_data.containers.pickled import Span, Value, parse
 from sar_data.errors import BadRecord
 from sar_data.labels.splits import split_of
@@ -29,7 +29,6 @@ MOST_TARGET = 1 << 16  # bytes
 DTYPES = {1: "uint8", 4: "float32", 8: "float64"}
 LEAST = 1e-30  # whole numbers that are read as floats are far below it, and no backscatter is
 NPY = "Save the images as .npy files, which say their type"
-HIDDEN = "__"  # begins and ends keys of the file itself, such as __len__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +53,10 @@ class PickleLmdb:
     def entries(self, tree: Tree, bands: Sequence[str]) -> list[Entry]:  # noqa: ARG002 -- a tuple has no names of bands
         entries = []
         for path in self.files:
-            split, values = split_of(path), [place for place in places(tree, path) if not is_hidden(place.key)]
+            split, values = split_of(path), [place for place in places(tree, path) if not place.hidden]
             names = _names(tree, split, len(values))
             for place in values:
-                key = place.key.decode("utf-8", "backslashreplace")
-                name = names.get(key, key)
+                name = names.get(place.name, place.name)
                 entries.append(Entry(name=name, split=split, files=(path,), start=place.start, size=place.size))
         return entries
 
@@ -130,20 +128,13 @@ def _labels(tree: Tree, target: Value, entry: Entry) -> tuple[str, ...] | bytes:
     return tree.pread(entry.files[0], entry.start + target.start, target.size)
 
 
-def is_hidden(key: bytes) -> bool:
-    """Say whether a key is of the file itself and not of a sample."""
-    return key.startswith(HIDDEN.encode()) and key.endswith(HIDDEN.encode())
-
-
 def pickle_lmdb(tree: Tree, files: Sequence[str]) -> PickleLmdb:
     """Return the container of files whose values are pickles; raise BadRecord or SourceError for another layout."""
     path = next(path for path in files if places(tree, path))
-    first = next(place for place in places(tree, path) if not is_hidden(place.key))
-    where = f"{path}, key {first.key.decode('utf-8', 'backslashreplace')}"
+    first = next(place for place in places(tree, path) if not place.hidden)
+    where = f"{path}, key {first.name}"
     values = parse(lambda at, size: tree.pread(path, first.start + at, size), first.size, where)
     if (layout := PICKLES.get(len(values))) is None:
         known = "; ".join(f"({', '.join(other.parts)})" for other in PICKLES.values())
         raise BadRecord(where, f"expected a tuple of one of the parts {known}, found {len(values)} parts")
-    hidden = {place.key for path in files for place in places(tree, path) if is_hidden(place.key)}
-    shown = tuple(key.decode("utf-8", "backslashreplace") for key in sorted(hidden))
-    return PickleLmdb(files=tuple(files), layout=layout, hidden=shown)
+    return PickleLmdb(files=tuple(files), layout=layout, hidden=hidden_keys(tree, files))

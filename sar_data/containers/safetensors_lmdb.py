@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,46 +39,31 @@ class SafetensorsLmdb:
     """The environments, whose samples may be of several satellites."""
 
     files: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
     kind = "lmdb-safetensors"
     expected = ()
     classes = ()
 
     def sentence(self) -> str:
-        return f"LMDB of safetensors, a tensor a band, in {few(self.files)}"
+        left = f"; keys that are no samples: {few(self.hidden)}" if self.hidden else ""
+        return f"LMDB of safetensors, a tensor a band, in {few(self.files)}{left}"
 
     def entries(self, tree: Tree, bands: Sequence[str]) -> list[Entry]:
-        values = [(path, place) for path in self.files for place in places(tree, path)]
-        # Patches of one satellite have values of one size: of each size one header is read.
-        firsts = {place.size: (path, place) for path, place in reversed(values)}
-        named = {size: self._names(tree, path, place) for size, (path, place) in firsts.items()}
-        asked = frozenset(bands) or self._usual(Counter(named[place.size] for _, place in values))
-        return [
-            Entry(
-                name=place.key.decode("utf-8", "backslashreplace"),
-                split=split_of(path),
-                files=(path,),
-                start=place.start,
-                size=place.size,
-            )
-            for path, place in values
-            if asked <= named[place.size]
-        ]
-
-    def _names(self, tree: Tree, path: str, place: Place) -> frozenset[str]:
-        """Return the tensors of a value, none where it is no safetensors: `head` says so of a sample that should be."""
-        entry = Entry(
-            name=place.key.decode("utf-8", "backslashreplace"),
-            split=None,
-            files=(path,),
-            start=place.start,
-            size=place.size,
-        )
-        return frozenset(_tensors(tree, entry)[0])
+        entries = [_entry(path, place) for path in self.files for place in places(tree, path) if not place.hidden]
+        named: dict[int, frozenset[str]] = {}
+        for entry in entries:  # patches of one satellite have values of one size: of each size one header is read
+            if entry.size not in named:
+                with suppress(BadRecord):
+                    named[entry.size] = frozenset(_tensors(tree, entry)[0])
+        counts = Counter(named[entry.size] for entry in entries if entry.size in named)
+        asked = frozenset(bands) or self._usual(counts)
+        # Values that are no safetensors stay among the samples: `head` says what is wrong with each.
+        return [entry for entry in entries if asked <= named.get(entry.size, asked)]
 
     @staticmethod
     def _usual(counts: Counter[frozenset[str]]) -> frozenset[str]:
         """Return the tensors that samples have, of several kinds of samples the polarizations; raise SourceError."""
-        kinds = {names & POLARIZATIONS or names for names in counts}
+        kinds = {names & POLARIZATIONS or names for names in counts} or {frozenset[str]()}
         radar = {names for names in kinds if names & POLARIZATIONS}
         if len(radar or kinds) == 1:
             return next(iter(radar or kinds))
@@ -109,8 +95,12 @@ class SafetensorsLmdb:
         return Sample(image=images[0] if len(images) == 1 and images[0].ndim > 2 else np.stack(images), mask=mask)
 
 
+def _entry(path: str, place: Place) -> Entry:
+    return Entry(name=place.name, split=split_of(path), files=(path,), start=place.start, size=place.size)
+
+
 def _tensors(tree: Tree, entry: Entry) -> tuple[Tensors, int]:
-    """Return the tensors of a value, each within it, and where they begin; raise BadRecord for any other value."""
+    """Return the tensors of a value, which fill it one after another, and where they begin; else raise BadRecord."""
     path, where = entry.files[0], entry.where
     size = int.from_bytes(tree.pread(path, entry.start, LENGTH), "little")
     if not 2 <= size <= min(LONGEST, entry.size - LENGTH):
@@ -120,13 +110,16 @@ def _tensors(tree: Tree, entry: Entry) -> tuple[Tensors, int]:
         tensors = {name: _tensor(tensor) for name, tensor in header.items() if name != METADATA}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadRecord(where, f"expected a header of safetensors, found another one ({error!r:.160})") from None
-    room = entry.size - LENGTH - size
-    for name, (dtype, shape, start, stop) in tensors.items():
+    end = 0
+    for name, (dtype, shape, start, stop) in sorted(tensors.items(), key=lambda item: item[1][2:]):
         need = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
-        if not 0 <= start <= stop <= room or stop - start != need or len(shape) not in (2, 3, 4) or not need:
+        if start != end or stop - start != need or not need:
             raise BadRecord(
-                where, f"expected {need} bytes of {name:.40} {shape} within {room}, found {start} to {stop}"
+                where, f"expected {need} bytes of {name:.40} {shape} from byte {end}, found bytes {start} to {stop}"
             )
+        end = stop
+    if end != (room := entry.size - LENGTH - size):
+        raise BadRecord(where, f"expected {room} bytes of tensors, found {end}")
     if not tensors:
         raise BadRecord(where, "expected a tensor a band, found none")
     return tensors, LENGTH + size
@@ -138,4 +131,6 @@ def _tensor(tensor: Mapping[str, Any]) -> tuple[str, tuple[int, ...], int, int]:
         raise ValueError(f"expected a dtype of {', '.join(DTYPES)}, found {dtype!r:.20}")
     if any(type(number) is not int or number < 0 for number in (*shape, start, stop)):
         raise ValueError("expected whole numbers as shape and offsets")
+    if len(shape) not in (2, 3, 4):
+        raise ValueError(f"expected 2 to 4 axes, found {len(shape)}")
     return dtype, tuple(shape), start, stop

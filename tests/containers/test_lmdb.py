@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import pickletools
+import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from safetensors.numpy import save
 from sar_data import catalog
 from sar_data.containers.find import find_container
 from sar_data.containers.layouts import KEYS_FILE, OFFICIAL, SECO, PickleLayout
+from sar_data.containers.lmdb_values import NODE, places
 from sar_data.containers.pickled import parse
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
+from sar_data.formats.lmdb_pages import HEAD, read_tree
 from sar_data.sealed.manifest import content_digest
 from sar_data.sealed.opened import Build
 from sar_data.sources.tree import Folder
@@ -200,6 +204,93 @@ def test_damaged_environments_end_in_a_sentence(one: Written, tmp_path: Path) ->
             found = find_container(tree := Folder.at(tmp_path))
             for entry in found.entries(tree, ("VV", "VH"))[:5] if found else ():
                 found and found.read(tree, entry)
+
+
+def repeat(data: bytearray, leaf: int) -> None:
+    """Let the second node of a leaf be the first one again."""
+    data[leaf + HEAD + 2 : leaf + HEAD + 4] = data[leaf + HEAD : leaf + HEAD + 2]
+
+
+def pile(data: bytearray, leaf: int) -> None:
+    """Let a leaf have 600 nodes, each of which is the first one."""
+    (first,) = struct.unpack_from("<H", data, leaf + HEAD)
+    struct.pack_into("<H2x600H", data, leaf + 12, HEAD + 2 * 600, *[first] * 600)
+
+
+def share(data: bytearray, leaf: int) -> None:
+    """Let the second value of a leaf lie where the first one does."""
+    first, second = (at + NODE.size + 1 for at in struct.unpack_from("<2H", data, leaf + HEAD))
+    data[leaf + second : leaf + second + 8] = data[leaf + first : leaf + first + 8]
+
+
+def lengthen(data: bytearray, leaf: int) -> None:
+    """Let the first key of a leaf have 600 bytes."""
+    at = struct.unpack_from("<H", data, leaf + HEAD)[0] - 1200
+    struct.pack_into("<H", data, leaf + HEAD, at)
+    NODE.pack_into(data, leaf + at, 0, 0, 0, 600)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (repeat, "expected different keys, found some twice"),
+        (pile, "expected pages of one LMDB database, found page"),
+        (share, "expected values of their own, found that keys 0 and 1 share bytes"),
+        (lengthen, "expected pages of one LMDB database, found page"),
+    ],
+)
+def test_keys_and_values_without_bytes_of_their_own_are_refused(
+    change: Callable[[bytearray, int], None], says: str, tmp_path: Path
+) -> None:
+    environment(tmp_path / "train", [(b"0", bytes(9000)), (b"1", bytes(9000))])
+    assert [place.name for place in places(Folder.at(tmp_path), "train/data.mdb")] == ["0", "1"]
+    path = tmp_path / "train" / "data.mdb"
+    data, tree = bytearray(path.read_bytes()), read_tree(path)
+    change(data, tree.root * tree.page)
+    (tmp_path / "train" / "changed.mdb").write_bytes(data)
+    with pytest.raises(SourceError, match=f"train/changed.mdb: {says}"):
+        places(Folder.at(tmp_path), "train/changed.mdb")
+
+
+def crafted(shift: int, rest: int) -> bytes:
+    """Return a value of safetensors, whose second tensor begins later by some bytes, with more bytes behind it."""
+    tensors = {
+        name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [start, start + 16]}
+        for name, start in (("VV", 0), ("VH", 16 + shift))
+    }
+    header = json.dumps(tensors).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(32 + shift + rest)
+
+
+@pytest.mark.parametrize(
+    ("shift", "rest", "says"),
+    [
+        (-16, 0, r"expected 16 bytes of V. \(2, 2\) from byte 16, found bytes 0 to 16"),
+        (4, 0, r"expected 16 bytes of VH \(2, 2\) from byte 16, found bytes 20 to 36"),
+        (0, 4, "expected 36 bytes of tensors, found 32"),
+    ],
+)
+def test_tensors_fill_their_value_one_after_another(shift: int, rest: int, says: str, tmp_path: Path) -> None:
+    environment(tmp_path / "train", [(b"0", crafted(0, 0)), (b"1", crafted(shift, rest))])
+    container = find_container(tree := Folder.at(tmp_path))
+    assert container is not None
+    whole, other = container.entries(tree, ())
+    assert container.read(tree, whole).image.shape == (2, 2, 2)
+    for act in (container.head, container.read):
+        with pytest.raises(BadRecord, match=f"key 1: {says}"):
+            act(tree, other)
+
+
+def test_safetensors_of_a_wrong_size_are_left_out_by_quarantine(one: Written, tmp_path: Path) -> None:
+    whole = save(dict(zip(("VV", "VH"), one.image, strict=True)))
+    values = [(str(i).encode(), whole) for i in range(8)]
+    environment(tmp_path / "train.lmdb", [*values, (b"9", whole[:100]), (b"__len__", b"9")])
+    made = imported("eurosat-sar", tmp_path, tmp_path / "out", bad_records="quarantine")
+    assert len(made.index()) == 8
+    assert [bad.path for bad in made.manifest.quarantine] == ["train.lmdb/data.mdb, key 9"]
+    container = find_container(Folder.at(tmp_path))
+    assert container is not None
+    assert container.sentence().endswith("; keys that are no samples: __len__")
 
 
 class Payload:
