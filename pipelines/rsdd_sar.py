@@ -87,6 +87,7 @@ def _object(element: object, path: str) -> Object:
     if width > height:  # the angle is that of the longer side, whatever it is called
         width, height = height, width
     rotated = (x, y, height, width, math.degrees(angle))
+    boxes.check_rotated(rotated, path)
     box, cut = boxes.fit_box(boxes.bounding_box(boxes.corners(rotated)), (SIDE, SIDE), path, most=math.inf)
     return Object(label=0, box=box, rotated=rotated, attrs={"cut": "1"} if cut else {})
 

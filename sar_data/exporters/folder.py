@@ -20,13 +20,16 @@ def new_folder(out: Path) -> Iterator[Path]:
     """Give a folder that becomes `out` when the block succeeds; a block that fails leaves nothing.
 
     It lies in a hidden folder beside `out`, which is locked; what a killed export left there is removed first. Raises
-    TargetError where `out` is a file or has files, where another export writes it, and where it cannot be written.
+    TargetError where `out` is a link or a file or has files, where another export writes it, and where it cannot be
+    written.
     """
     out = Path(os.path.abspath(out))
     work = out.with_name(f".{out.name}{WORKING}")
     with explain_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
+        if out.is_symlink():  # no folder can take its place
+            raise TargetError(f"{out}: expected a folder, found a link: remove it, or choose another `out=…`")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise TargetError(f"{out}: expected no such folder, or an empty one: remove it, or choose another `out=…`")
         lock = locks.acquire(work, lambda: private.open_folder(work), lambda: _refuse(out))
         try:

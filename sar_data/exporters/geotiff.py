@@ -14,6 +14,7 @@ from sar_data.raster.maps import encode_geotiff
 
 def write(source: Source, folder: Path) -> None:
     """Write images, masks and tables."""
+    tables.check_names(source)
     images, masks = folder / "images", folder / "masks"
     images.mkdir()
     for split in source.splits:

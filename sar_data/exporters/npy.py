@@ -17,6 +17,7 @@ from sar_data.exporters.source import Source, labels_of
 
 def write(source: Source, folder: Path) -> None:
     """Write arrays, lists and tables."""
+    tables.check_names(source)
     task = next((task for task in source.manifest.tasks[:1] if task.kind in tables.KINDS), None)
     images, masks = folder / "images", folder / "masks"
     images.mkdir()

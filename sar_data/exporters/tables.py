@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sar_data.errors import UsageError
 from sar_data.exporters import coco
 from sar_data.exporters.source import Row, Source, labels_of
 from sar_data.sealed.documents import TaskDocument
-from sar_data.text import csv_lines, literal
+from sar_data.text import COMPUTED, csv_lines, literal
 
 TABLE = "samples.csv"
 PLAIN = ("group", "place", "orbit_pass", "relative_orbit", "crs")
@@ -20,10 +21,21 @@ COLUMNS = ["key", "split", "targets", "time", *PLAIN]
 UNITS = ("dB", "power", "amplitude", "DN", "8-bit", "phase")
 
 
+def check_names(source: Source) -> None:
+    """Raise UsageError for a class whose name a table cannot have among others of its cell."""
+    for task in _labelled(source):
+        for name in task.classes:
+            # Readers part a cell at both signs; a spreadsheet parts it too, and computes what looks like a formula.
+            if set(name) & {";", "|"} or name.strip().startswith(COMPUTED):
+                raise UsageError(
+                    f"{task.name}: expected class names without ; and | that begin with none of = + - @, "
+                    f"found {name[:80]!r}: {TABLE} cannot have it, but the target hf can"
+                )
+
+
 def write(source: Source, folder: Path, suffix: str) -> None:
     """Write the tables of images that lie in images/KEY`suffix`."""
-    tasks = [task for task in source.manifest.tasks if task.kind in KINDS]
-    (folder / TABLE).write_text(csv_lines(_lines(source, suffix, tasks)), encoding="utf-8")
+    (folder / TABLE).write_text(csv_lines(_lines(source, suffix, _labelled(source))), encoding="utf-8")
     detection = next((task for task in source.manifest.tasks if task.kind == "detection"), None)
     if detection is not None:
         for split in source.splits:
@@ -31,6 +43,10 @@ def write(source: Source, folder: Path, suffix: str) -> None:
             (folder / f"{split}.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     if source.manifest.frames == 1:
         (folder / "dataset.toml").write_text(_declaration(source), encoding="utf-8")
+
+
+def _labelled(source: Source) -> list[TaskDocument]:
+    return [task for task in source.manifest.tasks if task.kind in KINDS]
 
 
 def _lines(source: Source, suffix: str, tasks: list[TaskDocument]) -> Iterator[list[Any]]:

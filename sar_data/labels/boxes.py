@@ -70,6 +70,13 @@ def corners(rotated: tuple[float, float, float, float, float]) -> tuple[float, .
     )
 
 
+def check_rotated(rotated: tuple[float, float, float, float, float], path: str) -> None:
+    """Raise BadObject, naming `path`, for a rotated box (centre x, centre y, width, height, degrees) of no area."""
+    if not min(rotated[2:4]) > 0:
+        sides = " and ".join(f"{side:.6g}" for side in rotated[2:4])
+        raise BadObject(path, f"expected a rotated box with sides above 0, found {sides}", NO_AREA)
+
+
 def rotated_box(ring: Sequence[float]) -> tuple[float, float, float, float, float] | None:
     """Return (centre x, centre y, width, height, degrees) of a ring of four corners, None unless it is a rectangle.
 

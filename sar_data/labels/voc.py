@@ -11,7 +11,16 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sar_data.errors import BadObject, BadRecord
-from sar_data.labels.boxes import NO_OUTLINE, Box, bounding_box, collect_objects, corners, fit_box, match_boxes
+from sar_data.labels.boxes import (
+    NO_OUTLINE,
+    Box,
+    bounding_box,
+    check_rotated,
+    collect_objects,
+    corners,
+    fit_box,
+    match_boxes,
+)
 from sar_data.labels.markup import root_of, text_of
 from sar_data.naming import few
 from sar_data.record import Object, Objects
@@ -104,9 +113,11 @@ def names(data: bytes, path: str) -> set[str]:
 def object_of(thing: VocObject, shape: tuple[int, int], path: str, most: float) -> Object:
     """Return the object in an image of (height, width): the outline in its file, and the box around it.
 
-    Points that are an upright rectangle are a box alone. Raise BadObject where there is no outline, and for a box that
-    reaches out of the image by more than `most` pixels.
+    Points that are an upright rectangle are a box alone. Raise BadObject where there is no outline, for a rotated box
+    of no area, and for a box that reaches out of the image by more than `most` pixels.
     """
+    if thing.rotated:
+        check_rotated(thing.rotated, path)
     ring = thing.points[:-2] if thing.points[:2] == thing.points[-2:] else thing.points
     if thing.box is None and thing.rotated is None and len(ring) < 6:
         reason = "expected a <bndbox> or at least three points in every <object>, found neither"
@@ -145,4 +156,10 @@ def join_annotations(drawn: Mapping[str, Annotation], shape: tuple[int, int]) ->
             objects[i] = (
                 replace(objects[i], rotated=oblique[j]) if oblique else replace(objects[i], polygons=(rings[j],))
             )
-    return collect_objects(objects, lambda item: replace(item, box=fit_box(item.box, shape, first)[0]))
+    return collect_objects(objects, lambda item: _fitted(item, shape, first))
+
+
+def _fitted(item: Object, shape: tuple[int, int], path: str) -> Object:
+    if item.rotated:
+        check_rotated(item.rotated, path)
+    return replace(item, box=fit_box(item.box, shape, path)[0])

@@ -25,6 +25,7 @@ from sar_data.spec import is_change
 FARTHEST_BYTE = 1 << 62  # largest offset in a file of unknown size
 FAR = 1 << 24  # pixels from an image's corner; rotated boxes and polygons may leave the image
 PIXELS = f"objects within {FAR} pixels"
+SIDES = "rotated boxes with sides above 0"
 FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -51,6 +52,8 @@ def record_flaw(record: Record) -> str | None:
         # The sum is a fast first test: if it is in the bounds, each number is.
         if numbers and not sum(map(abs, numbers)) <= FARTHEST and not all(abs(n) <= FARTHEST for n in numbers):
             return f"expected a {name} of numbers up to {FARTHEST:g}, found {numbers}"
+    if not all(side > 0 for item in record.objects if item.rotated for side in item.rotated[2:4]):
+        return f"expected {SIDES}"
     outlines = ((*item.box, *(item.rotated or ()), *chain(*item.polygons)) for item in record.objects)
     return None if all(abs(number) <= FAR for numbers in outlines for number in numbers) else f"expected {PIXELS}"
 
@@ -222,9 +225,17 @@ def _objects(lists: pa.Array, manifest: Manifest) -> Iterator[tuple[str, Any, st
         (pc.invert(_none_of(rings, odd)), "outlines of x and y"),
         (pc.invert(_none_of(box, _far(box))), PIXELS),
         (pc.invert(_none_of(rotated, _far(rotated))), PIXELS),
+        (pc.invert(_none_of(rotated, _empty(rotated))), SIDES),
         (pc.invert(_none_of(rings, pc.invert(_none_of(outlines, _far(outlines))))), PIXELS),
     ):
         yield "objects", _none_of(lists, wrong), expected
+
+
+def _empty(rotated: Any) -> Any:
+    """Say of each number of rotated boxes whether it is a side that is not above 0."""
+    numbers = pc.list_flatten(rotated)
+    side = pa.array(np.isin(np.arange(len(numbers)) % 5, (2, 3)))  # a rule before this one has their lengths
+    return pc.and_(side, pc.invert(pc.greater(numbers, 0)))
 
 
 def _far(lists: Any) -> Any:

@@ -179,6 +179,28 @@ def test_an_outline_of_two_points_goes_alone() -> None:
     assert (len(objects), objects.dropped) == (1, {NO_OUTLINE: 1})
 
 
+@pytest.mark.parametrize("boxed", [True, False])
+def test_a_rotated_box_with_a_side_that_is_not_above_zero_goes_alone(boxed: bool) -> None:
+    from sar_data.labels import boxes, voc
+
+    box = "<bndbox><xmin>2</xmin><ymin>2</ymin><xmax>6</xmax><ymax>5</ymax></bndbox>" * boxed
+    sides = ((4, 3), (-4, 3), (4, 0))
+    tags = ("cx", "cy", "w", "h", "theta")
+    turned = [
+        "".join(
+            f"<rotated_bbox_{tag}>{v}</rotated_bbox_{tag}>" for tag, v in zip(tags, (4, 3.5, *pair, 0), strict=True)
+        )
+        for pair in sides
+    ]
+    text = "".join(f"<object><name>ship</name>{box}<rotated_bndbox>{one}</rotated_bndbox></object>" for one in turned)
+    found = voc.parse(f"<annotation>{text}</annotation>".encode(), "a.xml", ("ship",))
+    objects = boxes.collect_objects(found.things, lambda thing: voc.object_of(thing, (9, 9), "a.xml", 1.0))
+    assert ([item.rotated for item in objects], objects.dropped) == ([(4, 3.5, 4, 3, 0)], {NO_AREA: 2})
+    if boxed:
+        joined = voc.join_annotations({"a.xml": found, "b.xml": found}, (9, 9))
+        assert ([item.rotated for item in joined], joined.dropped) == ([(4, 3.5, 4, 3, 0)], {NO_AREA: 2})
+
+
 def test_a_size_of_zero_in_xml_is_that_of_the_picture(archives: Path, tmp_path: Path) -> None:
     for name in ("ssdd", "ls-ssdd"):
         source = shutil.copytree(archives / name, tmp_path / name)

@@ -78,6 +78,16 @@ def test_a_ship_at_the_border_is_cut_and_keeps_its_rotated_box(copy: Path) -> No
     assert ship.attrs == {"cut": "1"}
 
 
+@pytest.mark.parametrize("side", ["-4", "0"])
+def test_a_ship_with_a_side_that_is_not_above_zero_goes_alone(copy: Path, side: str) -> None:
+    path = next(path for path in sorted(copy.rglob("*.xml")) if "<w>" in path.read_text())
+    (before,) = (record for record in scan(copy) if record.key == path.stem)
+    head, _, rest = path.read_text().partition("<w>")
+    path.write_text(f"{head}<w>{side}{rest[rest.index('</w>') :]}")
+    (after,) = (record for record in scan(copy) if record.key == path.stem)
+    assert (len(after.objects), after.dropped) == (len(before.objects) - 1, {boxes.NO_AREA: 1})
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import pickle
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -268,6 +269,28 @@ def test_a_folder_appears_whole_or_not_at_all(patches: Build, tmp_path: Path, mo
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with pytest.raises(TargetError, match="expected no such folder, or an empty one: remove it"):
         export("npy", patches, out)
+
+
+def test_a_link_is_refused_before_anything_is_written(patches: Build, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for there in ("empty", "nowhere"):
+        (tmp_path / f"to {there}").symlink_to(tmp_path / there)
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(TargetError, match="expected a folder, found a link"):
+            export("npy", patches, tmp_path / f"to {there}")
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["ship;boat", "ship|boat", "=1+1", "-2+3", "@x"])
+def test_a_class_that_a_cell_of_several_labels_cannot_have_is_refused(
+    patches: Build, tmp_path: Path, name: str
+) -> None:
+    path = shutil.copytree(patches.path, tmp_path / "build")
+    edit(path, lambda document: document["tasks"][0]["classes"].__setitem__(3, name))
+    for target in ("npy", "geotiff"):
+        with pytest.raises(UsageError, match=f"expected class names .* found '{re.escape(name)}'.*the target hf"):
+            export(target, Build.open(path), tmp_path / target)
+    assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
 
 def test_a_damaged_image_is_not_exported(built: dict[str, Build], tmp_path: Path) -> None:

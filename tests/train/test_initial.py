@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sar_data.train.inference.initial import begin
 from sar_data.train.models import backbone
 from sar_data.train.run import checkpoint
 from sar_data.train.settings import Finetune
+from sar_data.train.weights.fit import shaped
 from tests.train.conftest import TINY, Finished
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -62,6 +64,25 @@ def test_other_classes_begin_afresh_and_other_sizes_are_interpolated(finished: F
     assert set(after) - set(same) == {"head.0.bias", "head.0.weight", "encoder.net.pos_embed"}
     made, told = begun(finished.out, ("a", "b"))
     assert made.state_dict()["head.0.weight"].shape[0] == 2
+
+
+@pytest.mark.parametrize("positions", [0, 1, 3])
+def test_positions_of_no_square_are_refused_in_a_sentence(finished: Finished, tmp_path: Path, positions: int) -> None:
+    out = Path(shutil.copytree(finished.out, tmp_path / "run"))
+    path = opened(out).checkpoint
+    state = torch.load(path, weights_only=True)
+    name = "encoder.net.pos_embed"
+    state["model"][name] = state["model"][name][:, :1].repeat(1, positions, 1)
+    torch.save(state, path)
+    with pytest.raises(UsageError, match=rf"expected weights of the same shapes, found others: {name}"):
+        begun(out, ("a", "b"))
+
+
+@pytest.mark.parametrize("rows", [0, 8, 9])
+def test_a_table_of_relative_positions_is_interpolated_from_a_square_alone(rows: int) -> None:
+    table, own, resized = torch.ones(rows, 2), torch.zeros(25, 2), dict[str, str]()
+    after = shaped("a.relative_position_bias_table", table, own, None, resized)
+    assert (after.shape == own.shape, len(resized)) == ((True, 1) if rows == 9 else (False, 0))
 
 
 def test_a_run_of_another_kind_is_refused_in_a_sentence(finished: Finished, tmp_path: Path) -> None:

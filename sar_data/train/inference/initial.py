@@ -42,11 +42,12 @@ def begin(
     fresh = [] if tuple(classes) == tuple(finished.input.classes) else _of_classes(finished)
     resized: dict[str, str] = {}
     home = next(name for name, module in network.named_modules() if module is encoder.net)
-    for name, value in state.items():
-        if name in fresh:
-            state[name] = own[name]
-        elif name.startswith(home):
-            state[name] = shaped(name.removeprefix(f"{home}."), value, own[name], encoder.net, resized)
+    with checkpoint.fitting(finished.checkpoint, f"the weights of {encoder.name}"):
+        for name, value in state.items():
+            if name in fresh:
+                state[name] = own[name]
+            elif name.startswith(home):
+                state[name] = shaped(name.removeprefix(f"{home}."), value, own[name], encoder.net, resized)
     if other := sorted(name for name, value in state.items() if value.shape != own[name].shape):
         raise UsageError(f"`init={settings.init}`: expected weights of the same shapes, found others: {few(other)}")
     network.load_state_dict(state)

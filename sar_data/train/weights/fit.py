@@ -85,11 +85,11 @@ def shaped(name: str, value: Tensor, like: Tensor, net: Any, resized: dict[str, 
             value = value[:, 1:]  # the class token's, which the network does not have
         if _is_square(value.shape[1] - prefix):
             value = resample_abs_pos_embed(value, net.patch_embed.grid_size, None, prefix, antialias=False)
-    elif name.endswith("relative_position_bias_table") and value.shape[1:] == like.shape[1:]:
+    elif name.endswith("relative_position_bias_table") and value.shape[1:] == like.shape[1:] and _is_square(len(value)):
         before_side, side = math.isqrt(len(value)), math.isqrt(len(like))
         table = value.T.reshape(1, -1, before_side, before_side).float()
         value = interpolate(table, size=(side, side), mode="bicubic").reshape(-1, side * side).T.contiguous()
-    elif re.search(r"full_attn_rel_pos_[hw]$", name) and value.shape[1:] == like.shape[1:]:
+    elif re.search(r"full_attn_rel_pos_[hw]$", name) and value.shape[1:] == like.shape[1:] and len(value):
         row = value.T[None, :, :, None].float()
         value = interpolate(row, size=(len(like), 1), mode="bicubic")[0, :, :, 0].T.contiguous()
     elif value.numel() == like.numel() and value.shape == like.shape[: value.ndim]:
@@ -100,7 +100,7 @@ def shaped(name: str, value: Tensor, like: Tensor, net: Any, resized: dict[str, 
 
 
 def _is_square(number: int) -> bool:
-    return math.isqrt(number) ** 2 == number
+    return number > 0 and math.isqrt(number) ** 2 == number
 
 
 def _computed(like: Tensor, net: Any) -> Tensor:
