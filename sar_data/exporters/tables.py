@@ -23,7 +23,7 @@ UNITS = ("dB", "power", "amplitude", "DN", "8-bit", "phase")
 
 def check_names(source: Source) -> None:
     """Raise UsageError for a class whose name a table cannot have among others of its cell."""
-    for task in _labelled(source):
+    for task in _tasks_of(source):
         for name in task.classes:
             # Readers part a cell at both signs; a spreadsheet parts it too, and computes what looks like a formula.
             if set(name) & {";", "|"} or name.strip().startswith(COMPUTED):
@@ -35,7 +35,7 @@ def check_names(source: Source) -> None:
 
 def write(source: Source, folder: Path, suffix: str) -> None:
     """Write the tables of images that lie in images/KEY`suffix`."""
-    (folder / TABLE).write_text(csv_lines(_lines(source, suffix, _labelled(source))), encoding="utf-8")
+    (folder / TABLE).write_text(csv_lines(_lines(source, suffix, _tasks_of(source))), encoding="utf-8")
     detection = next((task for task in source.manifest.tasks if task.kind == "detection"), None)
     if detection is not None:
         for split in source.splits:
@@ -45,7 +45,7 @@ def write(source: Source, folder: Path, suffix: str) -> None:
         (folder / "dataset.toml").write_text(_declaration(source), encoding="utf-8")
 
 
-def _labelled(source: Source) -> list[TaskDocument]:
+def _tasks_of(source: Source) -> list[TaskDocument]:
     return [task for task in source.manifest.tasks if task.kind in KINDS]
 
 

@@ -156,10 +156,10 @@ def join_annotations(drawn: Mapping[str, Annotation], shape: tuple[int, int]) ->
             objects[i] = (
                 replace(objects[i], rotated=oblique[j]) if oblique else replace(objects[i], polygons=(rings[j],))
             )
-    return collect_objects(objects, lambda item: _fitted(item, shape, first))
+    return collect_objects(objects, lambda item: _fit(item, shape, first))
 
 
-def _fitted(item: Object, shape: tuple[int, int], path: str) -> Object:
+def _fit(item: Object, shape: tuple[int, int], path: str) -> Object:
     if item.rotated:
         check_rotated(item.rotated, path)
     return replace(item, box=fit_box(item.box, shape, path)[0])
