@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,14 +196,14 @@ def read(path: Path) -> tuple[dict[str, pa.Table], tuple[str, ...]]:
                 table = file.read()
         table.validate(full=True)
         classes = tuple((table.schema.metadata or {})[b"classes"].decode().split("\n"))
-        _check_columns(table, len(classes))
+        check_columns(table, len(classes), needed=("key", "split"))
         names = table["split"].unique().to_pylist()
     except Exception as error:  # of a decoder that is not ours, on bytes of anyone: it raises what it likes
         raise RunError(f"{path}: expected the predictions of a run, cannot read them: {error}"[:600]) from error
     return {name: table.filter(pc.equal(table["split"], name)).drop_columns(["split"]) for name in names}, classes
 
 
-def _check_columns(table: pa.Table, classes: int) -> None:
+def check_columns(table: pa.Table, classes: int, *, needed: Collection[str]) -> None:
     """Raise ValueError for columns that no run leaves: two of a name, values that are null, rows of other lengths."""
     if len(set(table.column_names)) < len(table.column_names):
         raise ValueError(f"expected every column once, found {', '.join(table.column_names)}")
@@ -213,7 +213,7 @@ def _check_columns(table: pa.Table, classes: int) -> None:
     lengths = {"key": 0, "split": 0, "target": classes, "scores": classes, "pixels": classes**2}
     for name, length in (lengths | {"confidence": 3 * BINS + 1, "changed": classes}).items():
         column = table[name] if name in table.column_names else None
-        if column is None and name not in ("key", "split"):
+        if column is None and name not in needed:
             continue
         if column is None or column.null_count:
             raise ValueError(f"{name}: expected a value in each row, found none")

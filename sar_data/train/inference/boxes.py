@@ -25,7 +25,8 @@ import pyarrow as pa
 from sar_data.errors import SourceError
 from sar_data.raster import maps
 from sar_data.system import durable, private
-from sar_data.train.inference.documents import AT_ONCE, Answers, Row, map_corners, parquet
+from sar_data.train.inference.answers import BOXES
+from sar_data.train.inference.documents import AT_ONCE, Answers, Row, map_corners, parquet, rows_of
 from sar_data.train.rotated.rings import ring
 
 LONGEST = 48  # letters of a class in the name of a file
@@ -46,7 +47,7 @@ _BOXES = pa.schema(
 
 def write(folder: Path, answers: Answers, run: str) -> dict[str, int]:
     """Write the boxes in all forms, best first for each image, and return how many each class has."""
-    found = pa.concat_tables([answers.kept.table(number) for number in range(len(answers.parts))])
+    found = pa.concat_tables([rows_of(answers, number, BOXES) for number in range(len(answers.parts))])
     found = found.sort_by([("image", "ascending"), ("score", "descending")])
     said, dota = Counter[int](), folder / "dota"
     private.make_folders(folder, dota)

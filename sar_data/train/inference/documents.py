@@ -20,12 +20,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sar_data.errors import RunError
 from sar_data.raster import maps
 from sar_data.record import IGNORE, Mask
 from sar_data.system import durable, private
 from sar_data.text import csv_lines
+from sar_data.train.inference.answers import CLASSES
 from sar_data.train.inference.images import Image
 from sar_data.train.inference.parts import Block, Part, Parts
 from sar_data.train.rotated.rings import ring
@@ -34,6 +37,7 @@ from sar_data.views.palette import palette
 AT_ONCE = 8192  # rows of a table in memory
 NO_DATA = "no data"  # what is counted beside the classes
 WHOLE = (0, sys.maxsize, 0)  # first and last row, first column of an image that was seen whole
+MAY_BE_NULL = ("rotated", "shares")  # of a horizontal box, and where is no data
 Row = dict[str, Any]
 
 
@@ -65,6 +69,8 @@ def write_masks(folder: Path, answers: Answers) -> dict[str, int]:
         for top in range(0, image.height, maps.BLOCK):
             counts += np.bincount(rows(top, min(top + maps.BLOCK, image.height)).ravel(), minlength=256)
         maps.write(path, rows, (image.height, image.width), image.place, colours, answers.classes)
+    if counts[len(answers.classes) : IGNORE].any():
+        raise RunError(f"{answers.kept.folder}: expected masks of the model's classes: remove it to predict anew")
     named = {name: int(counts[label]) for label, name in enumerate(answers.classes)}
     return named | {NO_DATA: int(counts[IGNORE])}
 
@@ -86,10 +92,37 @@ class Rows:
             y, end, x = (part.rows.start, part.rows.stop, part.columns.start) if isinstance(part, Block) else WHOLE
             first, last = max(top, y), min(bottom, end, self._image.height)
             if first < last:
-                stored = self._answers.kept.mask(number)
+                stored = self._answers.kept.mask(number, self._shape(part))
                 mask = stored if place is None else stored[place]
                 rows[first - top : last - top, x : x + mask.shape[1]] = mask[first - y : last - y]
         return rows
+
+    def _shape(self, part: Part) -> tuple[int, ...]:
+        height, width = self._image.height, self._image.width
+        if isinstance(part, Block):
+            return min(part.rows.stop, height) - part.rows.start, min(part.columns.stop, width) - part.columns.start
+        return len(part.images), height, width
+
+
+def rows_of(answers: Answers, number: int, schema: pa.Schema) -> pa.Table:
+    """Return the table of a part; raise RunError for rows that are not of its images, or say no class of the model."""
+    table, part, count = answers.kept.table(number, schema), answers.parts[number], len(answers.classes)
+    own = (part.image,) if isinstance(part, Block) else part.images
+    said = {"image": pc.is_in(table["image"], pa.array(own, pa.int32()))}
+    for field in schema:
+        column = table[field.name].drop_null() if field.name in MAY_BE_NULL else table[field.name]
+        values = pc.list_flatten(column) if pa.types.is_nested(field.type) else column
+        said.setdefault(field.name, pc.is_finite(values))
+    if "label" in schema.names:
+        said["label"] = pc.and_(pc.greater_equal(table["label"], 0), pc.less(table["label"], count))
+    if "shares" in schema.names:
+        said["length of shares"] = pc.equal(pc.list_value_length(table["shares"].drop_null()), count)
+    for name, right in said.items():
+        if right.null_count or not pc.all(right, min_count=0).as_py():
+            raise answers.kept.flaw(
+                number, f"{name}: expected what this model says of these images, found another value"
+            )
+    return table
 
 
 def by_image(answers: Answers) -> list[list[tuple[int, int | None]]]:
@@ -137,7 +170,7 @@ def _columns(answers: Answers) -> pa.Schema:
 def _class_rows(answers: Answers) -> Iterator[Row]:
     """Yield the rows of all parts, which are in memory one at a time."""
     for number in range(len(answers.parts)):
-        for row in answers.kept.table(number).to_pylist():
+        for row in rows_of(answers, number, CLASSES).to_pylist():
             image = answers.images[row["image"]]
             top, left, height, width = row["window"]
             corners = map_corners([left, top, left + width, top + height], image)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sar_data.errors import UsageError
+from sar_data import __version__
+from sar_data.errors import RunError, UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
 from sar_data.sealed.leakage import Card
@@ -30,7 +32,7 @@ from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.inference.parts import FOLDER as PARTS
 from sar_data.train.inference.steps import Steps
 from sar_data.train.jobs import Job, job_of
-from sar_data.train.predictions import gathered
+from sar_data.train.predictions import check_columns, gathered
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EvaluateRequest
 from sar_data.train.run.evaluate import answered
@@ -46,8 +48,9 @@ FOLDER = "evaluations"  # in a run's folder
 def carry_out(request: EvaluateRequest, *, say: Say) -> dict[str, Any]:
     """Judge a finished run on one split of a build and return the metrics (on the first rank, nothing elsewhere).
 
-    An evaluation that was stopped goes on; a finished one is left as it is. Raises RunError for a run without a network
-    and a folder at work, UsageError for a build or a split that the model cannot be judged on.
+    An evaluation that was stopped goes on; a finished one is left as it is, and `say` is told that it was read. Raises
+    RunError for a run without a network, a folder at work and files in it that are no evaluation's, UsageError for a
+    build or a split that the model cannot be judged on.
     """
     with started(request.device) as ranks:
         settle(ranks.device)
@@ -126,9 +129,13 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
     finished.filled(job.model).to(ranks.device)
     if ranks.first:
         folder.begin(_configuration(finished, request, data))
+        _check_version(folder)
     if ranks.gather(folder.finished)[0]:
-        folder.say(f"{folder.path} is finished; to evaluate anew take another `out=…`")
-        return again(folder, job, data) if ranks.first else {}
+        folder.say(
+            f"{folder.path} is finished: its figures are read from {METRICS}, whoever wrote it; to evaluate anew take "
+            "another `out=…`"
+        )
+        return _again(request, folder, job, data) if ranks.first else {}
     count = len(data.keys(request.split))
     folder.say(f"{finished.path} on {request.split} of {data.build}: {count:,} samples")
     amp = "none" if ranks.device.type == "cpu" and finished.settings.amp == "fp16" else finished.settings.amp
@@ -158,9 +165,9 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
 def _answers(job: Job, data: Data, split: str, folder: Folder, ranks: Ranks) -> list[pa.Table]:
     """Return a split's predictions, on the first rank, which keeps them; raise Halted at a signal to any rank."""
     steps = Steps(folder.path / PARTS) if ranks.first else None
-    there = ranks.gather(sum(map(len, steps.tables(["key"]))) if steps else 0)[0]
+    there = ranks.gather(_kept(steps, job, data, split) if steps else 0)[0]
     if there:
-        folder.say(f"{there:,} samples are there already")
+        folder.say(f"{there:,} samples are there already, read from {folder.path / PARTS}")
     with halting() as halt:
         for own in answered(job, data, split, there) if there < len(data.keys(split)) else ():
             shares = ranks.gather((own, halt.asked))
@@ -174,6 +181,45 @@ def _answers(job: Job, data: Data, split: str, folder: Folder, ranks: Ranks) -> 
         return []
     steps.keep()
     return list(steps.tables())
+
+
+def _kept(steps: Steps, job: Job, data: Data, split: str) -> int:
+    """Return how many samples are answered; raise RunError for answers that are not such as this model gives."""
+    keys = [key for table in steps.tables(pa.schema({"key": pa.string()})) for key in table["key"].to_pylist()]
+    if not keys:
+        return 0
+    with closing(answered(job, data, split)) as fresh:
+        schema = next(fresh).schema  # what columns an answer has is known to the job alone
+    try:
+        for table in steps.tables(schema):
+            check_columns(table, len(data.classes), needed=schema.names[:1])
+        if strange := set(keys) - set(data.keys(split)):
+            raise ValueError(f"{min(strange)[:80]} is no sample of {split}")
+    except ValueError as error:
+        raise RunError(
+            f"{steps.folder}: expected answers of this model: {error}. Remove it to evaluate anew"
+        ) from error
+    return len(keys)
+
+
+def _check_version(folder: Folder) -> None:
+    """Raise UsageError where another version judged, whose figures may be others."""
+    before = documents.config(folder.path).get("environment", {}).get("sar-data")
+    if before != __version__:
+        raise UsageError(
+            f"`out={folder.path}`: expected an evaluation of sar-data {__version__}, found one of {str(before)[:40]}: "
+            "take another `out=…`"
+        )
+
+
+def _again(request: EvaluateRequest, folder: Folder, job: Job, data: Data) -> dict[str, Any]:
+    """Return the metrics of a finished evaluation; raise RunError where they are not those of the split."""
+    path = folder.path / METRICS
+    if request.split not in documents.figures(documents.metrics(folder.path)):
+        raise RunError(
+            f"{path}: expected figures of {request.split}, found none: remove {folder.path} to evaluate anew"
+        )
+    return again(folder, job, data)
 
 
 def _check(finished: Finished, data: Data, job: Job) -> None:

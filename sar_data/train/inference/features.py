@@ -68,7 +68,7 @@ class Unfinished:
         self._lock: int | None = locked(folder, out)
         self._steps = Steps(folder)
         self.counts: Counter[str] = Counter()
-        for table in self._steps.tables(["split"]):
+        for table in self._steps.tables(pa.schema({"split": pa.string()})):
             self.counts.update(table["split"].to_pylist())
 
     def add(self, table: pa.Table) -> None:
@@ -84,14 +84,16 @@ class Unfinished:
         """Write the file and what made it, and remove the parts, those of other features with the same name, too."""
         self.keep()
         first = next(self._steps.tables())
-        rows = max(1, GROUP // first.slice(0, 1).nbytes)
+        if set(first.column_names) != set(made["columns"]):
+            raise RunError(f"{self._steps.folder}: expected parts of features, found other columns: remove it")
+        rows = max(1, GROUP // max(1, first.slice(0, 1).nbytes))
         schema = first.schema.with_metadata({METADATA: json.dumps(made)})
         with (
             durable.publish(self._out) as file,
             open(file.descriptor, "wb", closefd=False) as sink,
             pq.ParquetWriter(sink, schema, compression="zstd") as writer,
         ):
-            for group in _grouped(self._steps.tables(), rows):
+            for group in _grouped(self._steps.tables(first.schema), rows):
                 writer.write_table(group)
         self.close()
         for folder in self._out.parent.glob(f".{glob.escape(self._out.name)}.*{SUFFIX}"):

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from sar_data.spec import MASKED
-from sar_data.train.inference.documents import NO_DATA, Answers, Rows, by_image
+from sar_data.train.inference.answers import BOXES, CLASSES
+from sar_data.train.inference.documents import NO_DATA, Answers, Rows, by_image, rows_of
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
 from sar_data.train.pictures.masks import resized
@@ -61,7 +63,7 @@ def _masks(chosen: Sequence[int], pictures: Sequence[Floats], answers: Answers) 
 
 def _boxes(number: int, picture: Floats, answers: Answers) -> Cell:
     """Return an image with a frame at each box of a score worth looking at."""
-    image, rows = answers.images[number], _of_image(answers, number)
+    image, rows = answers.images[number], _of_image(answers, number, BOXES)
     shown = [row for row in rows if row["score"] >= SHOWN]
     drawn = picture.copy()
     height, width = drawn.shape[:2]
@@ -78,7 +80,7 @@ def _boxes(number: int, picture: Floats, answers: Answers) -> Cell:
 
 def _classes(number: int, picture: Floats, answers: Answers) -> Cell:
     """Return an image with the two classes of the highest mean share over its windows that have data."""
-    known = [row["shares"] for row in _of_image(answers, number) if row["shares"] is not None]
+    known = [row["shares"] for row in _of_image(answers, number, CLASSES) if row["shares"] is not None]
     if not known:
         return Cell([picture], [_key(answers, number), ("key", NO_DATA)])
     shares = np.mean(known, axis=0)
@@ -87,10 +89,10 @@ def _classes(number: int, picture: Floats, answers: Answers) -> Cell:
     return Cell([picture], [_key(answers, number), *said])
 
 
-def _of_image(answers: Answers, number: int) -> list[dict[str, Any]]:
+def _of_image(answers: Answers, number: int, schema: pa.Schema) -> list[dict[str, Any]]:
     """Return the rows of an image from the parts that hold it."""
     parts = by_image(answers)[number]
-    tables = [answers.kept.table(part) for part, _ in parts]
+    tables = [rows_of(answers, part, schema) for part, _ in parts]
     return [row for table in tables for row in table.filter(pc.equal(table["image"], number)).to_pylist()]
 
 

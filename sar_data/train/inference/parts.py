@@ -20,7 +20,8 @@ from sar_data.errors import RunError
 from sar_data.record import Mask
 from sar_data.spec import MASKED
 from sar_data.system import durable, locks
-from sar_data.system.private import private_folder
+from sar_data.system.parquet import check_size
+from sar_data.system.private import open_file, private_folder
 from sar_data.train.inference.images import Image
 from sar_data.train.segment.windows import Span, spans
 
@@ -77,7 +78,10 @@ def _blocks(number: int, image: Image, kind: str, tile: int, overlap: float) -> 
 
 
 class Parts:
-    """The finished parts of some work, files by their number in a folder of our own; TargetError for a link."""
+    """The finished parts of some work, files by their number in a folder of our own; TargetError for a link.
+
+    The folder may have come with a stranger's run: what is read has bounds, and RunError names a file that is no part.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -95,18 +99,43 @@ class Parts:
             pq.write_table(answer, buffer)
         durable.write(self._path(number, mask=isinstance(answer, np.ndarray)), buffer.getbuffer())
 
-    def mask(self, number: int) -> Mask:
-        """Return the class numbers of a part, mapped: what nobody looks at is not read."""
-        found: Mask = np.load(self._path(number, mask=True), mmap_mode="r", allow_pickle=False)
+    def mask(self, number: int, shape: tuple[int, ...]) -> Mask:
+        """Return the class numbers of a part, uint8 of this shape, mapped: what nobody looks at is not read."""
+        path = self._path(number, mask=True)
+        try:
+            found: Mask = np.lib.format.open_memmap(path, mode="r")  # takes no objects
+        except Exception as error:  # of a decoder that is not ours, on bytes of anyone: it raises what it likes
+            raise self.flaw(number, str(error), mask=True) from error
+        if found.dtype != np.uint8 or found.shape != shape:
+            raise self.flaw(number, f"expected uint8 {shape}, found {found.dtype} {found.shape}", mask=True)
         return found
 
-    def table(self, number: int, columns: list[str] | None = None) -> pa.Table:
-        """Return the table of a part, or some of its columns."""
-        with pq.ParquetFile(self._path(number, mask=False)) as file:  # read_table would import pandas
-            return file.read(columns)
+    def table(self, number: int, schema: pa.Schema | None = None) -> pa.Table:
+        """Return the table of a part, or the columns of a schema, which it must have in these types."""
+        columns = None if schema is None else schema.names
+        try:
+            with os.fdopen(open_file(self._path(number, mask=False), os.O_RDONLY), "rb") as source:
+                check_size(source, os.fstat(source.fileno()).st_size, columns)
+                with pq.ParquetFile(source) as file:  # read_table would import pandas
+                    table = file.read(columns)
+            table.validate(full=True)
+        except Exception as error:  # as above
+            raise self.flaw(number, str(error)) from error
+        if schema is not None and table.schema != schema:
+            raise self.flaw(number, f"expected the columns {_shown(schema)}, found {_shown(table.schema)}")
+        return table
+
+    def flaw(self, number: int, why: str, *, mask: bool = False) -> RunError:
+        """Return the error of a file that is no part of the work."""
+        path = self._path(number, mask=mask)
+        return RunError(f"{path}: expected a part of unfinished work: {why[:300]}. Remove {self.folder} to begin anew")
 
     def _path(self, number: int, *, mask: bool) -> Path:
         return self.folder / f"{number:07d}{'.npy' if mask else '.parquet'}"
+
+
+def _shown(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)[:120]
 
 
 def locked(folder: Path, out: Path) -> int:

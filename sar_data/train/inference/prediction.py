@@ -91,7 +91,7 @@ def _predicted(
         limits = _limits(finished, request)
         _begin(out, _config(finished, request, images.images, answering) | {"thresholds": limits})
         if (out / RESULT).is_file():
-            say(f"{out} is finished; to predict anew take another `out=…`")
+            say(f"{out} is finished: its counts are read from {RESULT}; to predict anew take another `out=…`")
             return counts_said(out / RESULT)
         kept = Parts(out / FOLDER)
         _answer(parts, kept, images, answering, halt, say)

@@ -21,6 +21,7 @@ class Steps:
     """The rows of whole steps that are kept in a folder of our own, in which one process at a time works."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._parts = Parts(folder)
         durable.sweep(folder)
         self._number = sum(1 for _ in self._numbers())
@@ -40,9 +41,9 @@ class Steps:
             self._fresh, self._number = [], self._number + 1
         self._since = time.monotonic()
 
-    def tables(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """Yield what is kept, all of it or some of its columns."""
-        return (self._parts.table(number, columns) for number in self._numbers())
+    def tables(self, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
+        """Yield what is kept, all of it or the columns of a schema; RunError where a file has others, or is damaged."""
+        return (self._parts.table(number, schema) for number in self._numbers())
 
     def _numbers(self) -> Iterator[int]:
         return takewhile(partial(self._parts.has, mask=False), count())
