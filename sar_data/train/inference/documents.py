@@ -117,11 +117,12 @@ def rows_of(answers: Answers, number: int, schema: pa.Schema) -> pa.Table:
         said["label"] = pc.and_(pc.greater_equal(table["label"], 0), pc.less(table["label"], count))
     if "shares" in schema.names:
         said["length of shares"] = pc.equal(pc.list_value_length(table["shares"].drop_null()), count)
-    for name, right in said.items():
-        if right.null_count or not pc.all(right, min_count=0).as_py():
-            raise answers.kept.flaw(
-                number, f"{name}: expected what this model says of these images, found another value"
-            )
+    wrong = [name for name in schema.names if table[name].null_count and name not in MAY_BE_NULL]
+    wrong += [name for name, right in said.items() if right.null_count or not pc.all(right, min_count=0).as_py()]
+    if wrong:
+        raise answers.kept.flaw(
+            number, f"{wrong[0]}: expected what this model says of these images, found other values"
+        )
     return table
 
 

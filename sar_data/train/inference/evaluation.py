@@ -196,9 +196,8 @@ def _kept(steps: Steps, job: Job, data: Data, split: str) -> int:
         if strange := set(keys) - set(data.keys(split)):
             raise ValueError(f"{min(strange)[:80]} is no sample of {split}")
     except ValueError as error:
-        raise RunError(
-            f"{steps.folder}: expected answers of this model: {error}. Remove it to evaluate anew"
-        ) from error
+        why = f"expected answers of this model: {error}. Remove it to evaluate anew"
+        raise RunError(f"{steps.folder}: {why}") from error
     return len(keys)
 
 

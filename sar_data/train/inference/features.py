@@ -68,8 +68,12 @@ class Unfinished:
         self._lock: int | None = locked(folder, out)
         self._steps = Steps(folder)
         self.counts: Counter[str] = Counter()
-        for table in self._steps.tables(pa.schema({"split": pa.string()})):
-            self.counts.update(table["split"].to_pylist())
+        try:
+            for table in self._steps.tables(pa.schema({"split": pa.string()})):
+                self.counts.update(table["split"].to_pylist())
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, table: pa.Table) -> None:
         """Take the features of a step; now and then they are written."""
