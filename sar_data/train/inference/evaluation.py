@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +187,7 @@ def _kept(steps: Steps, job: Job, data: Data, split: str) -> int:
     keys = [key for table in steps.tables(pa.schema({"key": pa.string()})) for key in table["key"].to_pylist()]
     if not keys:
         return 0
-    with closing(answered(job, data, split)) as fresh:
-        schema = next(fresh).schema  # what columns an answer has is known to the job alone
+    schema = next(answered(job, data, split)).schema  # what columns an answer has is known to the job alone
     try:
         for table in steps.tables(schema):
             check_columns(table, len(data.classes), needed=schema.names[:1])
