@@ -43,6 +43,7 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
     plan = Plan(
         container=container,
         asked=names,
+        bands=looked.bands,
         axes=looked.axes,
         order=tuple(bands.index(name) for name in names),
         dtype=looked.dtype,

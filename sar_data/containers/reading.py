@@ -32,14 +32,16 @@ _ODD = re.compile(r"[^\w-]+")
 class Plan:
     """What scan and read need. `asked` are bands that samples must have, where a container has names of bands.
 
-    `order` has the places of the build's bands in the container, `axes` and `dtype` are those of every image, `first`
-    is the sample that says so in errors. `size` is (height, width) of all images, None where they differ. `task` is
-    the one whose labels are there, `form` that of targets that are bytes, `numbered` the classes by which labels are
-    numbered there. `named` is the function of a dataset that knows what a key tells.
+    `bands` are the names in the container, () where it has none, and `order` the places of the build's bands there.
+    `bands`, `axes` and `dtype` are those of every image, `first` is the sample that says so in errors. `size` is
+    (height, width) of all images, None where they differ. `task` is the one whose labels are there, `form` that of
+    targets that are bytes, `numbered` the classes by which labels are numbered there. `named` is the function of a
+    dataset that knows what a key tells.
     """
 
     container: Container
     asked: tuple[str, ...]
+    bands: tuple[str, ...]
     axes: Axes
     order: tuple[int, ...]
     dtype: str
@@ -120,6 +122,9 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     head = plan.container.head(tree, entry)
     axes = axes_of(head, plan.axes.bands, entry.where)
     same(axes, plan.axes, entry.where, plan.first)
+    if head.bands != plan.bands:  # `read` takes bands by their places
+        expected, found = (few(names) if names else "none" for names in (plan.bands, head.bands))
+        raise BadRecord(entry.where, f"expected the bands' names {expected}, as {plan.first} has, found {found}")
     if head.dtype != plan.dtype:
         raise BadRecord(entry.where, f"expected {plan.dtype} pixels, as {plan.first} has, found {head.dtype}")
     if plan.size not in (None, axes.size):

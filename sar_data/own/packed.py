@@ -53,6 +53,7 @@ def fit_container(
     plan = Plan(
         container=container,
         asked=names if looked.bands else (),
+        bands=looked.bands,
         axes=looked.axes,
         order=order or tuple(range(len(names))),
         dtype=looked.dtype,

@@ -260,3 +260,16 @@ def test_paths_that_are_numbers_and_bands_of_another_dataset_are_named(
     (tmp_path / "a.json").write_text(json.dumps({"label": 1, "bands": ["a", "b"]}))
     with pytest.raises(SourceError, match=r"a\.npy, key a: expected the bands VV, VH, found a, b"):
         scanned(eurosat, tmp_path)
+
+
+def test_bands_in_another_order_are_refused_and_not_swapped(eurosat: Pipeline, one: Written, tmp_path: Path) -> None:
+    for key, bands in (("a", ["VV", "VH"]), ("b", ["VV", "VH"]), ("c", ["VH", "VV"])):
+        (tmp_path / f"{key}.npy").write_bytes(encoded(one.image, "npy"))
+        (tmp_path / f"{key}.json").write_text(json.dumps({"label": 1, "bands": bands}))
+    with pytest.raises(
+        BadRecord, match=r"c\.npy, key c: expected the bands' names VV, VH, as .*key a has, found VH, VV"
+    ):
+        scanned(eurosat, tmp_path)
+    (tmp_path / "c.json").write_text(json.dumps({"label": 1}))
+    with pytest.raises(BadRecord, match=r"key c: expected the bands' names VV, VH, as .*key a has, found none"):
+        scanned(eurosat, tmp_path)

@@ -411,3 +411,16 @@ def test_bits_of_another_task_are_read_in_the_order_that_is_asked_for(
     labels = {record.key: record.labels for record in scanned(bigearthnet, tmp_path, classes=tuple(names))}
     canonical = bigearthnet.spec.tasks[1].classes
     assert labels == {str(i): {"clc43": (canonical.index(names[i]),)} for i in range(3)}
+
+
+@pytest.mark.parametrize("bands", [("VH", "VV"), ("HH", "HV")], ids=["another order", "other polarizations"])
+def test_safetensors_of_the_same_size_with_other_bands_are_refused(
+    bands: tuple[str, str], eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    value = save(dict(zip(("VH", "VV"), one.image[::-1], strict=True)))
+    other = value.replace(b'"VH"', b'"??"').replace(b'"VV"', b'"VH"').replace(b'"??"', b'"VV"')
+    if bands == ("HH", "HV"):
+        other = value.replace(b'"VH"', b'"HH"').replace(b'"VV"', b'"HV"')
+    environment(tmp_path / "train", [(b"p0", value), (b"p1", value), (b"p2", other)])
+    with pytest.raises(BadRecord, match=r"key p2: expected the bands' names .*, as .*key p0 has, found"):
+        scanned(eurosat, tmp_path)
