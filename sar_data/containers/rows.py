@@ -20,7 +20,7 @@ from sar_data.containers.entry import Entry, Head, Labels
 from sar_data.containers.layouts import IMAGE_FIELDS, KEY_FIELDS, LABEL_FIELDS, SPLIT_FIELDS
 from sar_data.containers.members import words_of
 from sar_data.containers.row_files import SUFFIXES, cells, column, groups
-from sar_data.containers.side_table import split_word
+from sar_data.containers.side_table import field_of, split_word
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import walk
 from sar_data.labels.splits import split_of
@@ -176,8 +176,9 @@ def rows_of(tree: Tree) -> Rows | None:
             if name.endswith(".parquet"):  # a table of another tool
                 continue
             raise
-        if images := _images(schema):
-            chosen = {role: _first(schema, names, images) for role, names in ROLES.items()}
+        if images := _images(schema, path):
+            rest = [name for name in schema.names if name not in images]
+            chosen = {role: field_of(rest, names, path) for role, names in ROLES.items()}
             columns.setdefault((images, *chosen.values()), []).append(path)
             classes = classes or _classes(tree, path, schema, chosen["label"])
     if not columns:
@@ -197,14 +198,12 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _images(schema: pa.Schema) -> tuple[str, ...]:
+def _images(schema: pa.Schema, path: str) -> tuple[str, ...]:
     """Return the columns with images: the most likely name, else a column a polarization, else the first of files."""
     possible = [field.name for field in schema if _is_image(field.type)]
-    folded = {name.lower(): name for name in possible}
-    if (name := next((folded[word] for word in IMAGE_FIELDS if word in folded), None)) is not None:
+    if (name := field_of(possible, IMAGE_FIELDS, path)) is not None:
         return (name,)
-    bands = tuple(folded[band.lower()] for band in POLARIZATIONS if band.lower() in folded)
-    if bands:
+    if bands := tuple(filter(None, (field_of(possible, (band.lower(),), path) for band in POLARIZATIONS))):
         return bands
     return tuple(name for name in possible if pa.types.is_struct(schema.field(name).type))[:1]
 
@@ -221,11 +220,6 @@ def _is_image(kind: pa.DataType) -> bool:
 
 def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def _first(schema: pa.Schema, words: Sequence[str], images: Sequence[str]) -> str | None:
-    folded = {name.lower(): name for name in schema.names if name not in images}
-    return next((folded[word] for word in words if word in folded), None)
 
 
 def _classes(tree: Tree, path: str, schema: pa.Schema, label: str | None) -> tuple[str, ...]:

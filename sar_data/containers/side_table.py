@@ -65,18 +65,27 @@ def side_table(tree: Tree, names: Sequence[str], files: Sequence[str]) -> tuple[
     `files` are those of the container itself. Raises BadRecord for a table that cannot be read.
     """
     keys = names[:: max(1, len(names) // TRIED)][:TRIED]
-    tables: list[tuple[int, SideTable]] = []
+    tables: list[tuple[int, str, str, dict[str, list[Any]]]] = []
     for path in walk(tree, below=2):
         if path.lower().endswith(SUFFIXES) and path not in files:
             columns = _columns(tree, path)
             counts = {name: len(set(keys).intersection(_words(values))) for name, values in columns.items()}
             name = max(counts, key=counts.__getitem__, default=None)
             if name is not None and counts[name]:
-                tables.append((counts[name], _table(path, name, columns)))
-    tables.sort(key=lambda match: (-match[0], match[1].path))
-    enough = [table for count, table in tables if count >= ENOUGH * len(keys)]
-    others = tuple(table.path for _, table in tables if table not in enough[:1])
-    return (enough[0] if enough else None), others
+                tables.append((counts[name], path, name, columns))
+    tables.sort(key=lambda match: (-match[0], match[1]))
+    best = [_table(path, name, columns) for count, path, name, columns in tables[:1] if count >= ENOUGH * len(keys)]
+    return (best[0] if best else None), tuple(path for _, path, *_ in tables[len(best) :])
+
+
+def field_of(names: Sequence[str], words: Sequence[str], where: str) -> str | None:
+    """Return the first of some words that is a column, in any case of letters; raise BadRecord where two are it."""
+    for word in words:
+        if len(same := [name for name in names if name.lower() == word]) > 1:
+            raise BadRecord(where, f"expected one column {word}, found {few(same)}: remove all but one")
+        if same:
+            return same[0]
+    return None
 
 
 def _words(values: Sequence[Any]) -> list[str]:
@@ -104,10 +113,14 @@ def _is_word(kind: pa.DataType) -> bool:
 
 
 def _table(path: str, key: str, columns: dict[str, list[Any]]) -> SideTable:
-    named = {name.lower(): name for name in columns if name != key}
-    label, split = (
-        next((named[word] for word in words if word in named), None) for words in (LABEL_FIELDS, SPLIT_FIELDS)
-    )
-    rows = {word: i for i, word in enumerate(columns[key]) if isinstance(word, str)}
+    names = [name for name in columns if name != key]
+    label, split = (field_of(names, words, path) for words in (LABEL_FIELDS, SPLIT_FIELDS))
     labels, splits = ((name, columns[name]) if name else None for name in (label, split))
+    rows: dict[str, int] = {}
+    for row, word in enumerate(columns[key]):
+        if isinstance(word, str) and (first := rows.setdefault(word, row)) != row:
+            for name, values in filter(None, (labels, splits)):
+                if values[row] != values[first]:
+                    found = few([str(values[first]), str(values[row])])
+                    raise BadRecord(path, f"{key} {word:.80}: expected one {name}, found {found}: keep one row a key")
     return SideTable(path, key, rows, labels, splits)

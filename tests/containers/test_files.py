@@ -273,3 +273,30 @@ def test_bands_in_another_order_are_refused_and_not_swapped(eurosat: Pipeline, o
     (tmp_path / "c.json").write_text(json.dumps({"label": 1}))
     with pytest.raises(BadRecord, match=r"key c: expected the bands' names VV, VH, as .*key a has, found none"):
         scanned(eurosat, tmp_path)
+
+
+@pytest.mark.parametrize(("first", "second"), [("label", "Label"), ("Image", "image")])
+def test_columns_of_one_name_in_two_spellings_are_refused(
+    first: str, second: str, eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    cell = {"bytes": encoded(one.image, "npy"), "path": "a.npy"}
+    table = {"image": [cell], "label": [1]}
+    both = {name: table[name.lower()] for name in (first, second)}
+    pq.write_table(pa.table(table | both), tmp_path / "train.parquet")
+    with pytest.raises(BadRecord, match=rf"expected one column {first.lower()}, found .*{first.title()}"):
+        scanned(eurosat, tmp_path)
+
+
+def test_a_key_twice_in_a_table_has_the_same_labels_or_is_refused(
+    eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    pq.write_table(
+        pa.table({"image": [{"bytes": encoded(one.image, "npy"), "path": f"{key}.npy"} for key in "abc"]}),
+        tmp_path / "train.parquet",
+    )
+    path = tmp_path / "labels.csv"
+    path.write_text("patch,label\na,1\nb,2\nc,1\na,1\n")
+    assert [[*record.labels.values()] for record in scanned(eurosat, tmp_path)] == [[(1,)], [(2,)], [(1,)]]
+    path.write_text("patch,label\na,1\nb,2\nc,1\na,2\n")
+    with pytest.raises(BadRecord, match=r"labels\.csv: patch a: expected one label, found 1, 2: keep one row a key"):
+        scanned(eurosat, tmp_path)
