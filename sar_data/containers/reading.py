@@ -123,8 +123,8 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     axes = axes_of(head, plan.axes.bands, entry.where)
     same(axes, plan.axes, entry.where, plan.first)
     if head.bands != plan.bands:  # `read` takes bands by their places
-        expected, found = (few(names) if names else "none" for names in (plan.bands, head.bands))
-        raise BadRecord(entry.where, f"expected the bands' names {expected}, as {plan.first} has, found {found}")
+        expected, actual = (few(names) if names else "none" for names in (plan.bands, head.bands))
+        raise BadRecord(entry.where, f"expected the bands' names {expected}, as {plan.first} has, found {actual}")
     if head.dtype != plan.dtype:
         raise BadRecord(entry.where, f"expected {plan.dtype} pixels, as {plan.first} has, found {head.dtype}")
     if plan.size not in (None, axes.size):

@@ -121,6 +121,6 @@ def _table(path: str, key: str, columns: dict[str, list[Any]]) -> SideTable:
         if isinstance(word, str) and (first := rows.setdefault(word, row)) != row:
             for name, values in filter(None, (labels, splits)):
                 if values[row] != values[first]:
-                    found = few([str(values[first]), str(values[row])])
-                    raise BadRecord(path, f"{key} {word:.80}: expected one {name}, found {found}: keep one row a key")
+                    both = few([str(values[first]), str(values[row])])
+                    raise BadRecord(path, f"{key} {word:.80}: expected one {name}, found {both}: keep one row a key")
     return SideTable(path, key, rows, labels, splits)

@@ -67,7 +67,7 @@ def test_the_defaults_of_a_deployment_fit_what_a_server_and_the_library_check(na
 
     schema = _flow(name).parameters.model_dump_for_openapi()
     fields = schema["properties"]
-    asked = {"dataset": "ssdd", "job": "probe", "to": "onnx", "target": "coco"}
+    asked = {"dataset": "ssdd", "job": "probe", "to": "onnx", "target": "coco", "suite": "copernicus-bench-s1"}
     given = [f"{key}={asked.get(key, '/a/folder')}" for key in schema["required"]]
     values = parse(given, schema, name)
     defaults = {key: field.get("default") for key, field in fields.items()}

@@ -42,7 +42,7 @@ def test_a_run_that_is_not_watched_says_where_to_look(deployments: None, name: s
 
 PLACES = ("source=/raw", "out=/out")
 WRONG = {
-    "dataset": ("dataset=sddd", r"unknown dataset 'sddd'. Did you mean 'ssdd'\?"),
+    "dataset": ("dataset=ssd", r"unknown dataset 'ssd'. Did you mean 'ssdd'\?"),
     "variant": ("variant=calibratd", "unknown variant of eurosat-sar 'calibratd'"),
     "format": ("format=lmbd", r"unknown format 'lmbd'. Did you mean 'lmdb'\?"),
     "compression": ("compression=zst", r"unknown compression 'zst'. Did you mean 'zstd'\?"),
@@ -84,7 +84,7 @@ def test_a_wrong_parameter_is_refused_in_a_sentence_and_nothing_is_started(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("source", "raw"), ("format", "lmbd"), ("normalize", "z"), ("limit", 0), ("workers", -1), ("dataset", "sddd")],
+    [("source", "raw"), ("format", "lmbd"), ("normalize", "z"), ("limit", 0), ("workers", -1), ("dataset", "ssd")],
 )
 def test_the_server_itself_refuses_what_does_not_fit_its_type(deployments: None, name: str, value: object) -> None:
     from prefect.client.orchestration import get_client
