@@ -99,14 +99,14 @@ def _date(role: str, found: re.Match[str] | None, _: re.Match[str] | None) -> Da
 def read(tree: Tree, record: Record) -> Sample:
     """Return [date, (VV, VH), y, x] in power, float32, NaN where a date lacks, and the mask of the three classes."""
     *paths, valid, labels = (file.path for file in record.files)
-    found = stack([(path, tree.read(path)) for path in paths], shape=(SIDE, SIDE), dtype="float32")
+    raster = stack([(path, tree.read(path)) for path in paths], shape=(SIDE, SIDE), dtype="float32")
     there = np.array([date.time is not None for date in record.dates])
-    image = np.full((len(there), len(BANDS), SIDE, SIDE), np.nan, found.image.dtype)
-    image[there] = found.image.reshape(-1, len(BANDS), SIDE, SIDE)
-    nodata = np.reshape(found.nodata, (-1, len(BANDS))).sum(axis=0) + int((~there).sum()) * SIDE * SIDE
+    image = np.full((len(there), len(BANDS), SIDE, SIDE), np.nan, raster.image.dtype)
+    image[there] = raster.image.reshape(-1, len(BANDS), SIDE, SIDE)
+    nodata = np.reshape(raster.nodata, (-1, len(BANDS))).sum(axis=0) + int((~there).sum()) * SIDE * SIDE
     known, usable = _codes(tree, labels, OUTSIDE), _codes(tree, valid, 1)
     mask = np.where((known == OUTSIDE) | (usable != 1), IGNORE, known).astype(np.uint8)
-    return Sample(image=image, mask=mask, nodata=tuple(nodata.tolist()), fallbacks=found.fallbacks)
+    return Sample(image=image, mask=mask, nodata=tuple(nodata.tolist()), fallbacks=raster.fallbacks)
 
 
 def _codes(tree: Tree, path: str, most: int) -> Mask:

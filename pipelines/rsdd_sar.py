@@ -64,7 +64,7 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     root = root_of(text_of(data, unit), unit, "annotation")
     objects = boxes.collect_objects(root.iter("object"), lambda element: _object(element, unit))
     scene = [name for name in ("inshore", "offshore") if stem in lists.get(f"test_{name}", ())]
-    told = {name: (root.findtext(name) or "").strip() for name in ("polarization", "resolution")}
+    stated = {name: (root.findtext(name) or "").strip() for name in ("polarization", "resolution")}
     jpeg, named = f"{home}JPEGImages/{stem}.jpg", NAME.fullmatch(stem)
     yield Record(
         key=stem,
@@ -73,7 +73,8 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
         labels={"ships": (0,) if objects else ()},
         group=named["scene"] if named else None,
         official=here[0] if here else None,
-        attrs={name: value for name, value in told.items() if value} | ({"scene": scene[0]} if len(scene) == 1 else {}),
+        attrs={name: value for name, value in stated.items() if value}
+        | ({"scene": scene[0]} if len(scene) == 1 else {}),
     )
 
 

@@ -91,12 +91,12 @@ def read(tree: Tree, record: Record) -> Sample:
     """Return [VV, VH] in dB, float32 [2, 512, 512], and the mask: 1 is water, 255 was not to be seen."""
     path, labels = (file.path for file in record.files)
     raster = tiff.read(tree.read(path), path, shape=(SIDE, SIDE), dtypes=("float32",), bands=2)
-    found = tiff.read(tree.read(labels), labels, shape=(SIDE, SIDE), dtypes=("int8", "int16"), bands=1)
-    codes = found.codes(-1)[0]
+    stored = tiff.read(tree.read(labels), labels, shape=(SIDE, SIDE), dtypes=("int8", "int16"), bands=1)
+    codes = stored.codes(-1)[0]
     if len(strange := np.setdiff1d(codes, (-1, 0, 1))):
         raise BadRecord(labels, f"expected labels -1, 0 and 1, found {strange[0]}")
     mask = np.where(codes < 0, IGNORE, codes).astype(np.uint8)
-    return Sample(image=raster.pixels, mask=mask, nodata=raster.filled, fallbacks=raster.fallback + found.fallback)
+    return Sample(image=raster.pixels, mask=mask, nodata=raster.filled, fallbacks=raster.fallback + stored.fallback)
 
 
 def by_lists(test: str) -> official.Official:

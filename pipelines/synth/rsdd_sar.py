@@ -42,5 +42,5 @@ def _annotation(stem: str, ships: list[Rotated], polarization: str) -> bytes:
             f"\n\t<object>\n\t\t<name>ship</name><difficult>0</difficult><robndbox>{sides}</robndbox>\n\t</object>"
         )
     size = f"<size><width>{SIDE}</width><height>{SIDE}</height><depth>3</depth></size>"
-    told = f"<polarization>{polarization}</polarization><resolution>3</resolution>"
-    return f"<annotation>\n\t<filename>{stem}.jpg</filename>{told}{size}{things}\n</annotation>".encode()
+    fields = f"<polarization>{polarization}</polarization><resolution>3</resolution>"
+    return f"<annotation>\n\t<filename>{stem}.jpg</filename>{fields}{size}{things}\n</annotation>".encode()
