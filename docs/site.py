@@ -27,7 +27,7 @@ LOG = logging.getLogger("mkdocs.hooks")
 SAMPLES, SHOWN = 16, 4  # of a miniature; of its contact sheet
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "README.zh.md": "index.zh.md"}
-PAGES |= {name: name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")}
+PAGES |= {name: name for name in ("FORMAT.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")}
 """Page of the root → what it is called in the site."""
 
 

@@ -19,6 +19,7 @@ from tests.mini.builds import make
 SIDE, EVENTS = 32, 12
 FALL = 12.0  # dB, more than twice the deviation of the noise
 ROLES = ("pre2", "pre", "post")
+SPLIT = "group:train=0.5,val=0.25,test=0.25"
 
 
 def pipeline(*, dates: int = 2, symmetries: tuple[Symmetry, ...] = ("azimuth-flip",)) -> Pipeline:
@@ -63,5 +64,4 @@ def archive(out: Path, count: int) -> Path:
 
 def sealed(made: Pipeline, folder: Path, count: int) -> Build:
     """Build so many pairs, whole events in each split, most of them in train."""
-    split = "group:train=0.5,val=0.25,test=0.25"
-    return make(made, archive(folder / "raw", count), folder / "builds", split=split)
+    return make(made, archive(folder / "raw", count), folder / "builds", split=SPLIT)
