@@ -25,7 +25,8 @@ def command() -> None:
 def _write(target: Target, path: Path, out: Path) -> None:
     from sar_data.public import export
 
-    exported = export(target, path, out, progress=Meter())
+    with Meter() as meter:
+        exported = export(target, path, out, progress=meter)
     if exported.lost:
         say(f"lost: {'; '.join(exported.lost)}")
     click.echo(str(exported.folder.absolute()))

@@ -5,10 +5,19 @@ from __future__ import annotations
 import dataclasses
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+import sar_data.train
+from sar_data.errors import UsageError
+from sar_data.sealed.opened import Build
+from sar_data.train import predictions
 from sar_data.train.data import Data
+from sar_data.train.inference import evaluation
 from sar_data.train.jobs import Batch
+from sar_data.train.run.halt import Halted
 
 
 def at(step: int, act: Callable[[Batch], None]) -> type[Data]:
@@ -41,6 +50,27 @@ def judging(number: int, act: Callable[[Batch], None]) -> type[Data]:
                 yield batch
 
     return Cut
+
+
+def check_resume(run: Path, build: str | Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop a run's evaluation of a train split by SIGTERM: what the same call then leaves is as without a stop."""
+    lines: list[str] = []
+    chosen: dict[str, Any] = {"split": "train", "device": "cpu", "say": lines.append}
+    plain = sar_data.train.evaluate(run, build, out=folder / "plain", **chosen)
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluation, "Data", judging(0, stop))
+        with pytest.raises(Halted, match="what was evaluated is kept; the same command goes on from there"):
+            sar_data.train.evaluate(run, build, out=folder / "out", **chosen)
+    assert not (folder / "out" / "metrics.json").exists()
+    with pytest.raises(UsageError, match="holds another run: split was train, now test"):
+        sar_data.train.evaluate(run, build, out=folder / "out", device="cpu")
+    assert sar_data.train.evaluate(run, build, out=folder / "out", **chosen) == plain
+    (kept,) = (int(line.split()[0]) for line in lines if "samples are there already" in line)
+    assert 0 < kept < plain["train"]["count"] == Build.open(Path(build)).manifest.splits["train"].count
+    tables = [folder / name / predictions.NAME for name in ("out", "plain")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    assert predictions.read(tables[0])[0]["train"].schema == predictions.read(run / predictions.NAME)[0]["test"].schema
+    assert not (folder / "out" / evaluation.PARTS).exists()
 
 
 def larger_steps(times: int) -> type[Data]:

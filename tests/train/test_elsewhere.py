@@ -26,15 +26,15 @@ from pycocotools.coco import COCO
 
 import sar_data.train
 from sar_data.cli import main
-from sar_data.errors import RunError, UsageError
+from sar_data.errors import RunError
 from sar_data.sealed.opened import Build
-from sar_data.train import predictions
 from sar_data.train.documents import read as read_json
-from sar_data.train.inference import card, evaluation, overview, parts, prediction
+from sar_data.train.inference import card, overview, parts
 from sar_data.train.inference import features as feature_file
 from sar_data.train.inference.embedding import Encoding
 from sar_data.train.inference.finished import opened
 from sar_data.train.inference.overview import BRIGHT
+from sar_data.train.run import countdown
 from sar_data.train.run.folder import write as write_json
 from sar_data.train.run.halt import Halted
 from sar_data.views.palette import palette
@@ -148,40 +148,100 @@ def test_a_sheet_of_power_shows_the_scene_and_the_colours_of_its_classes(segment
     assert np.median(picture.max(axis=1)) > 60  # power as it is would be nearly black
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_progress_says_how_much_is_left(
-    segmented: Path, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    segmented: Path, finished: Finished, classes: str, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction, "EVERY_S", 0)
+    monkeypatch.setattr(countdown, "EVERY_S", 0)
     monkeypatch.setattr(parts, "BLOCKS", {"segmentation": 48})
     lines: list[str] = []
-    sar_data.train.predict(segmented, scene, out=tmp_path / "out", say=lines.append)
-    told = [found for line in lines if (found := re.fullmatch(r"(\d+) of 4 parts, about (\d+ min )?\d+ s left", line))]
-    assert [int(one[1]) for one in told] == [1, 2, 3]
-    assert [prediction._duration(seconds) for seconds in (0.4, 61, 3 * 3600 + 125)] == ["0 s", "1 min 1 s", "3 h 2 min"]
+
+    def reported(total: int, items: str) -> list[int]:
+        report = re.compile(rf"(\d+) of {total} {items}, about (\d+ min )?\d+ s left")
+        return [int(match[1]) for line in lines if (match := report.fullmatch(line))]
+
+    sar_data.train.predict(segmented, scene, out=tmp_path / "map", say=lines.append)
+    assert reported(4, "parts") == [1, 2, 3]
+    sar_data.train.evaluate(finished.out, classes, split="train", out=tmp_path / "judged", say=lines.append)
+    assert reported(87, "samples") == [16, 32, 48, 64, 80]
+    chosen: dict[str, Any] = {"split": "train", "device": "cpu", "say": lines.append}
+    sar_data.train.embed(finished.out, classes, out=tmp_path / "f.parquet", **chosen)
+    assert reported(87, "images") == [16, 32, 48, 64, 80]
+    assert [countdown.duration(seconds) for seconds in (0.4, 61, 3 * 3600 + 125)] == ["0 s", "1 min 1 s", "3 h 2 min"]
 
 
 STOPPED = """
-import os, signal, sys
+import json, os, signal, sys
 from sar_data.cli import main
-from sar_data.train.inference.embedding import Encoding
+from sar_data.train.inference import embedding, evaluation, prediction
+from sar_data.train.inference.parts import Parts
+from sar_data.train.inference.steps import Steps
 
-vectors, calls = Encoding.vectors, []
+def stop_at_the_third(owner, name):
+    method, calls = getattr(owner, name), []
 
-def stopped(*given):
-    calls.append(1)
-    if len(calls) == 3:
-        os.kill(os.getpid(), signal.SIGTERM)
-    return vectors(*given)
+    def stopped(*given):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return method(*given)
 
-Encoding.vectors = stopped
-main(sys.argv[1:])
+    setattr(owner, name, stopped)
+
+stop_at_the_third(Steps, "add")
+stop_at_the_third(Parts, "keep")
+codes = []
+for typed in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        main(typed)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print("codes", *codes)
 """
 
 
-def test_a_stopped_embedding_goes_on_to_the_same_bytes(
-    finished: Finished, classes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def halted(
+    finished: Finished, classes: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The folder and the output of three commands that SIGTERM stopped, which share what torch costs to import."""
+    folder, run = tmp_path_factory.mktemp("halted"), str(finished.out)
+    (folder / "features").mkdir()
+    (folder / "features" / "f.parquet.999999.0123456789abcdef.partial").write_bytes(b"of a killed process")
+    of_train = ["--split", "train", "--device", "cpu"]
+    lines = [
+        ["train", "embed", run, classes, "--out", str(folder / "features" / "f.parquet"), "--device", "cpu"],
+        ["train", "evaluate", run, classes, "--out", str(folder / "judged"), *of_train],
+        ["train", "predict", run, classes, "--out", str(folder / "said"), *of_train],
+    ]
+    command = [sys.executable, "-c", STOPPED, json.dumps(lines)]
+    return folder, subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_a_command_that_sigterm_stops_exits_with_143_and_goes_on(
+    finished: Finished, classes: str, halted: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:
-    path, vectors = tmp_path / "f.parquet", Encoding.vectors
+    folder, ended = halted
+    assert ended.stdout.splitlines()[-1] == "codes 143 143 143", ended.stderr
+    for kept in ("what was encoded is kept", "what was evaluated is kept", "3 of 6 parts are kept"):
+        assert f"{kept}; the same command goes on from there" in ended.stderr
+    lines: list[str] = []
+    chosen: dict[str, Any] = {"split": "train", "device": "cpu", "say": lines.append}
+    sar_data.train.evaluate(finished.out, classes, out=folder / "judged", **chosen)
+    assert "64 samples are there already, read from " in "\n".join(lines)
+    sar_data.train.predict(finished.out, classes, out=folder / "said", **chosen)
+    assert "3 of 6 parts are there already" in lines
+
+
+def test_a_stopped_embedding_goes_on_to_the_same_bytes(
+    finished: Finished,
+    classes: str,
+    halted: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, vectors = halted[0] / "features" / "f.parquet", Encoding.vectors
     steps, halts = list[int](), list[int]()
     chosen: dict[str, Any] = {"source": finished.out, "build": classes, "device": "cpu"}
 
@@ -195,11 +255,6 @@ def test_a_stopped_embedding_goes_on_to_the_same_bytes(
     monkeypatch.setattr(feature_file, "GROUP", 1 << 12)  # so that the file has several groups of rows
     plain = sar_data.train.embed(**chosen, out=tmp_path / "plain.parquet").read_bytes()
     whole = len(steps)
-    (tmp_path / "f.parquet.999999.0123456789abcdef.partial").write_bytes(b"of a killed process")
-    typed = ["train", "embed", str(finished.out), classes, "--out", str(path), "--device", "cpu"]
-    ended = subprocess.run([sys.executable, "-c", STOPPED, *typed], capture_output=True, text=True, check=False)
-    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
-    assert "what was encoded is kept; the same command goes on from there" in ended.stderr
     assert not path.exists()
     halts.append(signal.SIGTERM)
     with pytest.raises(Halted):  # other features, whose parts are their own
@@ -210,7 +265,7 @@ def test_a_stopped_embedding_goes_on_to_the_same_bytes(
     assert len(steps) == whole - 3
     assert f"{3 * steps[0]} images are there already" in lines
     assert path.read_bytes() == plain
-    assert {one.name for one in tmp_path.iterdir()} == {"f.parquet", "plain.parquet"}
+    assert [file.name for file in path.parent.iterdir()] == ["f.parquet"]
 
 
 def test_features_at_work_are_left_to_one_process(
@@ -229,28 +284,12 @@ def test_features_at_work_are_left_to_one_process(
 
 
 @pytest.mark.usefixtures("unrendered")
-@pytest.mark.parametrize("job", ["finetune", "segment"])
+@pytest.mark.parametrize("names", [("finished", "classes"), ("segmented", "squares"), ("detected", "few")])
 def test_a_stopped_evaluation_goes_on_to_the_same_result(
-    job: str, finished: Finished, classes: str, segmented: Path, squares: str, tmp_path: Path, monkeypatch: Any
+    names: tuple[str, str], request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, build = (finished.out, classes) if job == "finetune" else (segmented, squares)
-    count = Build.open(Path(build)).manifest.splits["train"].count
-    plain, _ = judged(run, build, tmp_path / "plain", split="train")
-    with monkeypatch.context() as patched:
-        patched.setattr(evaluation, "Data", cut.judging(0, cut.stop))
-        with pytest.raises(Halted, match="what was evaluated is kept; the same command goes on from there"):
-            judged(run, build, tmp_path / "out", split="train")
-    assert not (tmp_path / "out" / "metrics.json").exists()
-    with pytest.raises(UsageError, match="holds another run: split was train, now test"):
-        judged(run, build, tmp_path / "out", split="test")
-    found, lines = judged(run, build, tmp_path / "out", split="train")
-    (there,) = (int(line.split()[0]) for line in lines if "samples are there already" in line)
-    assert 0 < there < count == found["train"]["count"]
-    assert found == plain
-    one, other = (tmp_path / name / predictions.NAME for name in ("out", "plain"))
-    assert one.read_bytes() == other.read_bytes()
-    assert predictions.read(one)[0]["train"].schema == predictions.read(run / predictions.NAME)[0]["test"].schema
-    assert not (tmp_path / "out" / evaluation.PARTS).exists()
+    run, build = map(request.getfixturevalue, names)
+    cut.check_resume(getattr(run, "out", run), getattr(build, "path", build), tmp_path, monkeypatch)
 
 
 def test_figures_of_another_unit_are_warned_of(

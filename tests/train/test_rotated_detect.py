@@ -28,7 +28,7 @@ from sar_data.train.reported import report
 from sar_data.train.rotated.boxes import hulls, of_targets, overlaps
 from sar_data.train.settings import Detect
 from tests.mini.builds import make
-from tests.train import test_detect
+from tests.train import cut, test_detect
 from tests.train.conftest import DETECT as TINY
 from tests.train.conftest import ships
 from tests.train.test_predict import GRID, write
@@ -191,6 +191,12 @@ def test_a_finished_run_is_judged_on_a_build_of_outlines(trained: Path, outlined
     table = read(tmp_path / "judged" / "predictions.parquet")[0]["train"]
     assert {"rotated", "true_rotated"} <= set(table.column_names)
     assert found["train"]["objects"] == sum(map(len, table["true_rotated"].to_pylist())) > 0
+
+
+def test_a_stopped_evaluation_of_rotated_boxes_goes_on(
+    trained: Path, few: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut.check_resume(trained, few.path, tmp_path, monkeypatch)
 
 
 def test_a_detector_of_rotated_boxes_is_no_file_for_others(trained: Path, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_the_loss_of_a_split_is_that_of_all_its_logits_at_once(
     made, data = job(squares, loss=loss, auxiliary=0.4, tile=tile, batch_size=3)
     opened.append(data)
     made.model.eval()
-    table = evaluated(made, data, "val", ALONE, lambda: None)
+    table = evaluated(made, data, "val", ALONE, lambda done: None)
     whole = job(squares, batch_size=4)[1]
     opened.append(whole)
     (batch,) = whole.evaluation("val")

@@ -44,6 +44,7 @@ from sar_data.train.models import backbone
 from sar_data.train.models.encoder import LEVELS, Backbone
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import GRID, SPLITS, EmbedRequest, ExplainRequest
+from sar_data.train.run.countdown import Countdown
 from sar_data.train.run.halt import halting
 from sar_data.train.run.precision import settle
 from sar_data.train.run.threads import shared_out
@@ -128,7 +129,9 @@ def _carried(request: EmbedRequest, files: Files, ranks: Ranks, threads: int, sa
                 say(f"{count:,} images are there already")
             encoding.encoder.to(ranks.device)
             parts = (_encoded(encoding, made, build, split, files, ranks, threads, start[split]) for split in splits)
-            _keep(chain.from_iterable(parts), unfinished, ranks)
+            count = sum(manifest.splits[name].count for name in splits)
+            countdown = Countdown(count, "images", say, start=start.total())
+            _keep(chain.from_iterable(parts), unfinished, ranks, countdown)
             if unfinished:
                 unfinished.seal(made)
                 say(f"{out}: {made['pooling']} of {unfinished.counts.total():,} images")
@@ -206,12 +209,13 @@ def _made(request: EmbedRequest, encoding: Encoding, manifest: Manifest, splits:
     }
 
 
-def _keep(tables: Iterator[pa.Table], unfinished: Unfinished | None, ranks: Ranks) -> None:
+def _keep(tables: Iterator[pa.Table], unfinished: Unfinished | None, ranks: Ranks, countdown: Countdown) -> None:
     """Encode what is missing, which the first rank keeps; raise Halted at a signal to any rank once that is done."""
     with halting() as halt:
         for table in tables:
             if unfinished:
                 unfinished.add(table)
+                countdown.report(unfinished.counts.total())
             if any(ranks.gather(halt.asked)):
                 if unfinished:
                     unfinished.keep()

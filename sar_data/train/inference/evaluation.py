@@ -34,6 +34,7 @@ from sar_data.train.jobs import Job, job_of
 from sar_data.train.predictions import check_columns, gathered
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EvaluateRequest
+from sar_data.train.run.countdown import Countdown
 from sar_data.train.run.evaluate import answered
 from sar_data.train.run.folder import Folder, described, environment, write
 from sar_data.train.run.halt import halting
@@ -167,9 +168,13 @@ def _answers(job: Job, data: Data, split: str, folder: Folder, ranks: Ranks) -> 
     there = ranks.gather(_kept(steps, job, data, split) if steps else 0)[0]
     if there:
         folder.say(f"{there:,} samples are there already, read from {folder.path / PARTS}")
+    count, done = len(data.keys(split)), there
+    countdown = Countdown(count, "samples", folder.say, start=there)
     with halting() as halt:
-        for own in answered(job, data, split, there) if there < len(data.keys(split)) else ():
+        for own in answered(job, data, split, there) if there < count else ():
             shares = ranks.gather((own, halt.asked))
+            done += sum(len(table) for table, _ in shares)
+            countdown.report(done)
             if steps:
                 steps.add(pa.concat_tables(table for table, _ in shares))
             if any(asked for _, asked in shares):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from sar_data.train.inference.model import Model
 from sar_data.train.inference.parts import FOLDER, Part, Parts, locked, parts_of
 from sar_data.train.ranks import started
 from sar_data.train.request import PredictRequest
-from sar_data.train.run.folder import EVERY_S, write
+from sar_data.train.run.countdown import Countdown
+from sar_data.train.run.folder import write
 from sar_data.train.run.halt import Halt, halting
 from sar_data.train.run.precision import settle
 from sar_data.train.run.threads import shared_out
@@ -112,22 +112,12 @@ def _answer(parts: list[Part], kept: Parts, images: Images, answering: Answering
     missing = [number for number in range(len(parts)) if not kept.has(number, mask=answering.masks)]
     if len(missing) < len(parts):
         say(f"{len(parts) - len(missing):,} of {len(parts):,} parts are there already")
-    start = spoken = time.monotonic()
+    countdown = Countdown(len(missing), "parts", say)
     for done, number in enumerate(missing):
         if halt.asked:
             halt.leave(f"{done + len(parts) - len(missing):,} of {len(parts):,} parts are kept")
-        now = time.monotonic()
-        if done and now - spoken >= EVERY_S:
-            spoken = now
-            left = (now - start) / done * (len(missing) - done)
-            say(f"{done:,} of {len(missing):,} parts, about {_duration(left)} left")
+        countdown.report(done)
         kept.keep(number, answering.answer(parts[number], images))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _write(out: Path, finished: Finished, answers: Answers, kind: str) -> dict[str, int]:

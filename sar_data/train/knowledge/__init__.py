@@ -37,6 +37,7 @@ from sar_data.train.knowledge.regions import of_cells, regions
 from sar_data.train.knowledge.sheet import draw
 from sar_data.train.ranks import started
 from sar_data.train.request import ExplainRequest
+from sar_data.train.run.countdown import Countdown
 from sar_data.train.run.precision import settle
 
 TABLE, MAPS, ABOUT, PICTURES = "points.csv", "entropy.parquet", "explain.json", "pictures"
@@ -66,6 +67,7 @@ def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.d
     _check(encoding)
     (out / PICTURES).mkdir(parents=True, exist_ok=True)
     features, rows, maps = _features(encoding, device), list[dict[str, Any]](), list[dict[str, Any]]()
+    countdown = Countdown(request.count, "chips", say)
     for keys, images in _chips(request, encoding, files, device):
         found = entropies(
             features, images, cells=request.cells, draws=request.draws, steps=request.steps, seed=request.seed
@@ -84,7 +86,7 @@ def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.d
                 }
             )
             draw(out / PICTURES, key, image, entropy, pixels, known, encoding.units, request.picture_format)
-        say(f"{len(rows)} of {request.count} chips")
+        countdown.report(len(rows))
     sums = summary(rows)
     types = {
         "key": pa.string(),

@@ -25,6 +25,7 @@ from sar_data.train.models.encoder import Backbone
 from sar_data.train.probe.features import Features
 from sar_data.train.probe.vectors import Put, Shelf, Vectors
 from sar_data.train.ranks import Ranks
+from sar_data.train.run.countdown import Countdown
 from sar_data.train.run.halt import Halt
 from sar_data.train.run.precision import AUTOCAST
 from sar_data.train.settings import Probe
@@ -103,7 +104,8 @@ class Encoding:
 
     def _encode(self, shelf: Shelf, poolings: tuple[str, ...], put: Put) -> None:
         """Send this rank's share of a split through the encoder."""
-        began, waited, told = time.monotonic(), 0.0, 0
+        began, waited = time.monotonic(), 0.0
+        countdown = Countdown(shelf.count, f"images of {shelf} encoded", self._say)
         batches = iter(self._data.encoding(shelf.split, shelf.view))
         while True:
             before = time.monotonic()
@@ -116,9 +118,7 @@ class Encoding:
             first, batch = step
             real = int(batch["weight"].sum())
             put(first, self._vectors(batch, poolings, real))
-            if (done := (first + real) * 10 // shelf.count) > told:
-                told = done
-                self._say(f"{shelf}: {done * 10} % of {shelf.count:,} images encoded")
+            countdown.report(first + real)
         seconds = time.monotonic() - began
         self.images, self.seconds = self.images + shelf.count, self.seconds + seconds
         self._say(f"{shelf}: {shelf.count / seconds:,.0f} images/s, {waited / seconds:.1%} waiting for data")

@@ -13,17 +13,17 @@ from sar_data.train.predictions import gathered, rows
 from sar_data.train.ranks import Ranks
 
 
-def evaluated(job: Job, data: Data, split: str, ranks: Ranks, look: Callable[[], None]) -> pa.Table:
+def evaluated(job: Job, data: Data, split: str, ranks: Ranks, look: Callable[[int], None]) -> pa.Table:
     """Return the predictions of a split on every rank, sorted by key, with each sample's group, place and position.
 
     The model must be in evaluation mode. It is called as it is, without the wrapper that ranks train through, which
-    would wait for the others. `look` is called after each batch, on all ranks, and may raise. Raises RunError
-    where keys are missing or answers are no numbers.
+    would wait for the others. `look` is called after each batch, on all ranks, with how many samples are done, and
+    may raise. Raises RunError where keys are missing or answers are no numbers.
     """
     parts: list[pa.Table] = []
     for part in answered(job, data, split):
-        look()
         parts.append(part)
+        look(sum(map(len, parts)) * ranks.world)
     everything = [part for one in ranks.gather(parts) for part in one]
     return gathered(everything, data.keys(split))
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -38,7 +37,6 @@ LOG = "log.jsonl"
 # What may change when a run goes on, for it changes neither weights nor predictions.
 FREE = ("threads", "device", "checkpoint_every", "features", "metrics", "picture_format")
 SPOKEN = ("path", "title", "licence", "citation", "evidence", "format", "split_policy")  # of a build: words
-EVERY_S = 10.0  # between lines about an epoch under way
 PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
 
 
@@ -50,7 +48,6 @@ class Folder:
         self.checkpoints = path / "checkpoints"
         self._board: Any = None
         self._lock: int | None = None
-        self._told = time.monotonic()
 
     @property
     def begun(self) -> bool:
@@ -122,13 +119,6 @@ class Folder:
             self.say(
                 f"{ranks[1]} ranks go on with what {ranks[0]} began: a step has as many times `batch_size=…` samples"
             )
-
-    def tell(self, done: float, epochs: int, losses: Sequence[float]) -> None:
-        """Say how far the training is, every few seconds."""
-        if time.monotonic() - self._told < EVERY_S:
-            return
-        self._told = time.monotonic()
-        self.say(f"epoch {done:.2f} of {epochs}{f', loss {losses[-1]:.4f}' if losses else ''}")
 
     def log(self, rows: Sequence[Mapping[str, Any]], epochs: int, score: str) -> None:
         """Write the log so far, its last row to TensorBoard, and say of it loss, score and speed in a line of 80."""

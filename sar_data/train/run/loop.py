@@ -18,6 +18,7 @@ from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Job
 from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
+from sar_data.train.run.countdown import Countdown
 from sar_data.train.run.evaluate import evaluated
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halt
@@ -57,6 +58,7 @@ class Training:
         self._late: Late | None = None
         self._began = 0.0
         self._restore()
+        self._countdown = Countdown(settings.epochs, "epochs", folder.say, start=self._consumed(0))
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last epoch and return the log; raise Halted at a signal once all is saved."""
@@ -114,7 +116,8 @@ class Training:
         if self._ranks.device.type == "cpu":
             self._look()  # nothing runs ahead here, so nothing is gained by waiting
         if self._ranks.first:
-            self._folder.tell(self._consumed(0), settings.epochs, position.losses)
+            note = f", loss {position.losses[-1]:.4f}" if position.losses else ""
+            self._countdown.report(self._consumed(0), note)
 
     def _look(self) -> None:
         """Read the last step's loss; raise RunError where it is no number, with the samples it came from."""
@@ -166,12 +169,16 @@ class Training:
         """Return the predictions and the metrics of a split, with the model as it is; raise Halted at a signal."""
         self._ranks.share(list(self._job.model.buffers()))
         self._mode(training=False)
+        countdown = Countdown(len(self._data.keys(split)), f"samples of {split} evaluated", self._folder.say)
+        look = partial(self._heed, save, countdown)
         with self._stepper.precision():
-            table = evaluated(self._job, self._data, split, self._ranks, partial(self._heed, save))
+            table = evaluated(self._job, self._data, split, self._ranks, look)
         return table, self._job.score(table)
 
-    def _heed(self, save: bool) -> None:
-        """Ask all ranks whether a signal came; if so, save where that is not done, and raise Halted."""
+    def _heed(self, save: bool, countdown: Countdown, done: int) -> None:
+        """Report the samples done; ask all ranks whether a signal came; if so, save if asked to, and raise Halted."""
+        if self._ranks.first:
+            countdown.report(done)
         asked = self._ranks.total(torch.tensor(float(self._halt.asked), device=self._ranks.device))
         self._halt.agreed = bool(asked > 0)
         if self._halt.agreed and save:
