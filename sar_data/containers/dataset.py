@@ -13,6 +13,7 @@ from sar_data.containers.looked import Looked, by_means, is_normalized, look
 from sar_data.containers.reading import Keyed, Plan, class_of, key_samples, read, scan, units
 from sar_data.containers.targets import TargetForm, target_form
 from sar_data.errors import SourceError
+from sar_data.labels.words import flags_length
 from sar_data.naming import few
 from sar_data.spec import DatasetSpec, Imported, Pipeline, Task, Tree
 from sar_data.split.declared import Declared
@@ -39,7 +40,7 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
     bands, order_text = order_of(looked, container, pipeline.asked.get("bands", ()), spec)
     keys = key_samples(tree, container, names)
     changed_spec, losses = _with_pixels(spec, looked)
-    task, form, task_text = _task(spec.tasks, looked, (*looked.labels, *_of_table(keys, looked)), classes)
+    task, form, flags, task_text = _task(spec.tasks, looked, (*looked.labels, *_of_table(keys, looked)), classes)
     plan = Plan(
         container=container,
         asked=names,
@@ -51,6 +52,7 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
         first=looked.entries[0].where,
         task=task,
         form=form,
+        flags=flags,
         numbered=classes,
         named=pipeline.named,
     )
@@ -144,25 +146,28 @@ def _of_table(keys: Keyed, looked: Looked) -> list[Labels]:
 
 def _task(
     tasks: Sequence[Task], looked: Looked, labels: Sequence[Labels], classes: tuple[str, ...]
-) -> tuple[Task | None, TargetForm | None, str]:
-    """Return the task whose labels a container has, the form of its targets, and a sentence."""
+) -> tuple[Task | None, TargetForm | None, int, str]:
+    """Return the task whose labels a container has, the form of its targets, the length of flags, and a sentence."""
     if looked.masks and (mask := next((task for task in tasks if task.kind == "segmentation"), None)):
-        return mask, None, f"masks of {mask.name}"
+        return mask, None, 0, f"masks of {mask.name}"
     known = [task for task in tasks if task.kind in ("multiclass", "multilabel")]
     targets = [label for label in labels if label is not None]
     if not targets or not known:
-        return None, None, f"no labels of {few([task.name for task in tasks])} in the container" if tasks else ""
-    form, task = None, next((task for task in known if classes and _means({*classes}, task, ())), known[0])
+        return None, None, 0, f"no labels of {few([task.name for task in tasks])} in the container" if tasks else ""
+    form, flags, task = None, 0, next((task for task in known if classes and _means({*classes}, task, ())), known[0])
     if raw := [label for label in targets if isinstance(label, bytes)]:
         form = target_form(raw, (len(classes or task.classes),), task.kind == "multilabel")
         words = {word for label in raw for word in form.labels(label) or ()}
     else:
-        words = {word for label in targets if not isinstance(label, bytes) for word in label}
+        lists = [label for label in targets if not isinstance(label, bytes)]
+        flags = flags_length(lists, [len(classes)] if classes else [len(task.classes) for task in known])
+        words = {*map(str, range(flags))} if flags else {word for label in lists for word in label}
+        known = [task for task in known if not flags or classes or len(task.classes) == flags]
         task = next((task for task in known if _means(words, task, classes)), task)
     order = f", numbers in the order of {few(classes or task.classes)}; `classes=…` says another order"
     others = few([task.name for task in tasks if task is not task])
     left = f"; no labels of {others} in the container" if len(tasks) > 1 else ""
-    return task, form, f"labels of {task.name}{order if all(map(str.isdecimal, words)) else ''}{left}"
+    return task, form, flags, f"labels of {task.name}{order if all(map(str.isdecimal, words)) else ''}{left}"
 
 
 def _means(words: set[str], task: Task, classes: tuple[str, ...]) -> bool:

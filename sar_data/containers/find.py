@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 from sar_data.containers.entry import Container
-from sar_data.containers.lmdb_values import hidden_keys, is_lmdb, places
+from sar_data.containers.lmdb_values import Place, first_values, hidden_keys, is_lmdb
 from sar_data.containers.members import members
 from sar_data.containers.pickle_lmdb import MAGIC, pickle_lmdb
 from sar_data.containers.rows import rows_of
@@ -34,10 +36,8 @@ def _lmdb(tree: Tree, files: list[str]) -> Container:
     """Return the container of LMDB environments of one kind."""
     kinds: dict[str, list[str]] = {}
     for path in files:
-        first = next((place for place in places(tree, path) if not place.hidden), None)
-        if first is not None:
-            head = tree.pread(path, first.start, SHOWN)
-            kinds.setdefault(_kind(head, f"{path}, key {first.name}"), []).append(path)
+        if values := first_values(tree, path):
+            kinds.setdefault(_kind(tree, path, values), []).append(path)
     if not kinds:
         raise SourceError(f"{few(files)}: expected an LMDB with samples, found an empty one")
     if len(kinds) > 1:
@@ -49,14 +49,20 @@ def _lmdb(tree: Tree, files: list[str]) -> Container:
     return SafetensorsLmdb(files=tuple(paths), hidden=hidden_keys(tree, paths))
 
 
-def _kind(head: bytes, where: str) -> str:
+def _kind(tree: Tree, path: str, values: Sequence[Place]) -> str:
+    """Return the kind of most values that have one; raise BadRecord, with the first value, where none has."""
+    heads = [tree.pread(path, place.start, SHOWN) for place in values]
+    if kinds := Counter(kind for head in heads if (kind := _kind_of(head))):
+        return kinds.most_common(1)[0][0]
+    raise BadRecord(
+        f"{path}, key {values[0].name}",
+        f"expected a pickled tuple or safetensors, found a value that begins with {heads[0]!r}: save the samples as "
+        ".npy, .png or .tif files and build them as data of your own",
+    )
+
+
+def _kind_of(head: bytes) -> str | None:
     # First safetensors: the length of their header may begin with the byte that a pickle begins with.
     if head[LENGTH : LENGTH + 1] == b"{" and int.from_bytes(head[:LENGTH], "little") <= LONGEST:
         return "safetensors"
-    if head.startswith(MAGIC):
-        return "pickles"
-    raise BadRecord(
-        where,
-        f"expected a pickled tuple or safetensors, found a value that begins with {head!r}: save the samples as .npy, "
-        ".png or .tif files and build them as data of your own",
-    )
+    return "pickles" if head.startswith(MAGIC) else None

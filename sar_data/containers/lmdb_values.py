@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from sar_data.errors import BadRecord, BuildError, SourceError
@@ -24,6 +24,8 @@ SEVERAL = 0x02 | 0x04  # flags of nodes: a database of its own, or several value
 MAGIC_AT = 16
 LONGEST_KEY = 511  # bytes, of LMDB as it is built by default
 HIDDEN = b"__"  # begins and ends keys of the file itself, such as __len__
+OWN = frozenset({"keys", "len", "length", "meta", "metadata", "num_samples"})  # other usual keys of it, with _ for -
+TRIED = 64  # values that say of which kind a file is: metadata of another kind may be among them
 
 
 class Place(NamedTuple):
@@ -41,7 +43,8 @@ class Place(NamedTuple):
     @property
     def hidden(self) -> bool:
         """Whether the key is of the file itself and not of a sample."""
-        return self.key.startswith(HIDDEN) and self.key.endswith(HIDDEN)
+        is_marked = self.key.startswith(HIDDEN) and self.key.endswith(HIDDEN)
+        return is_marked or self.name.lower().replace("-", "_") in OWN
 
 
 def is_lmdb(tree: Tree, path: str) -> bool:
@@ -80,6 +83,11 @@ def places(tree: Tree, path: str) -> tuple[Place, ...]:
         stack += [(child, depth + 1) for child in reversed(below)]
     _check_apart(path, values)
     return tuple(values)
+
+
+def first_values(tree: Tree, path: str) -> list[Place]:
+    """Return the first samples of a file, which say of which kind it is."""
+    return list(islice((place for place in places(tree, path) if not place.hidden), TRIED))
 
 
 def hidden_keys(tree: Tree, paths: Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from sar_data.labels.discovery import walk
 from sar_data.labels.lists import list_names
 from sar_data.labels.masks import mask_folders
 from sar_data.labels.splits import folder_split
+from sar_data.labels.words import words_of
 from sar_data.naming import few
 from sar_data.raster import any_format, tiff
 from sar_data.record import Sample
@@ -34,6 +36,7 @@ IMAGES = (
     *IMAGE_EXTENSIONS,
     *(f"img.{kind}" for kind in IMAGE_EXTENSIONS),
 )
+BANDS = tuple(tuple(f"{band.lower()}.{kind}" for kind in IMAGE_EXTENSIONS) for band in POLARIZATIONS)
 MASKS = tuple(f"{word}.{kind}" for word in ("mask", "seg", "label") for kind in IMAGE_EXTENSIONS)
 SHARE = 0.5  # of the images that have a file beside them which says what they are
 LONGEST = 1 << 24  # bytes of a file that says what a sample is
@@ -65,10 +68,12 @@ class Members:
         return entries
 
     def head(self, tree: Tree, entry: Entry) -> Head:
-        parts = _extensions(entry.files)
+        parts = _extensions(entry)
         images = image_paths(parts)
         heads = [any_format.header(tree, path) for path in images]
         places = {tiff.georeference(tree, path) for path in images if any_format.is_tiff(path)}
+        if len(places) > 1:
+            raise BadRecord(entry.where, f"expected one georeference, found several in {few(images)}")
         document = _document(tree, parts)
         names = document.get(BANDS_FIELD) or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -87,7 +92,7 @@ class Members:
         return Head(shape=shape, dtype=dtype, axes="byx", bands=bands, labels=labels, crs=crs, transform=transform)
 
     def read(self, tree: Tree, entry: Entry) -> Sample:
-        parts = _extensions(entry.files)
+        parts = _extensions(entry)
         samples = [any_format.read(tree.read(path), path) for path in image_paths(parts)]
         if len({sample.image.shape for sample in samples}) > 1:
             raise BadRecord(entry.where, "expected bands of one size, found several")
@@ -114,7 +119,8 @@ def _samples(tree: Tree) -> Mapping[tuple[str, str], Mapping[str, str]]:
     groups: dict[tuple[str, str], dict[str, str]] = {}
     for path in walk(tree):
         folder, key, extension = _parts(path)
-        groups.setdefault((folder, key), {})[extension] = path
+        parts = groups.setdefault((folder, key), {})
+        parts[path if extension in parts else extension] = path  # `head` refuses a second one
     masks = mask_folders([path for parts in groups.values() for path in image_paths(parts)])
     by_key: dict[str, list[tuple[str, str]]] = {}
     for folder, key in groups if masks else ():
@@ -125,22 +131,39 @@ def _samples(tree: Tree) -> Mapping[tuple[str, str], Mapping[str, str]]:
             group for group in by_key[key] if group[0] != folder and folder_split(path) == folder_split(f"{group[0]}/")
         ]
         if len(others) == 1:
-            groups[others[0]][f"mask.{extension}"] = groups[(folder, key)].pop(extension)
+            mask, parts = f"mask.{extension}", groups[others[0]]
+            parts[path if mask in parts else mask] = groups[(folder, key)].pop(extension)
     return {group: parts for group, parts in groups.items() if parts}
 
 
-def _extensions(paths: Sequence[str]) -> dict[str, str]:
-    """Return extension → path of a sample's files; a file in another folder than the image is its mask."""
-    folder = _parts(paths[0])[0]
-    return {f"{'mask.' * (_parts(path)[0] != folder)}{_parts(path)[2]}": path for path in paths}
+def _extensions(entry: Entry) -> dict[str, str]:
+    """Return extension → path of a sample's files; a file in another folder than the image is its mask.
+
+    Raises BadRecord where several files are its image, its mask or another part of it: only one would be used.
+    """
+    folder, parts = _parts(entry.files[0])[0], dict[str, str]()
+    for path in entry.files:
+        name = f"{'mask.' * (_parts(path)[0] != folder)}{_parts(path)[2]}"
+        if (other := parts.setdefault(name, path)) != path:
+            raise _several(entry, name, [other, path])
+    image, mask, *bands = ([parts[name] for name in names if name in parts] for names in (IMAGES, MASKS, *BANDS))
+    if image:  # of all bands
+        bands = [[*image, *chain(*bands)]]
+    for part, paths in (("mask", mask), *(("image", paths) for paths in bands)):
+        if len(paths) > 1:
+            raise _several(entry, part, paths)
+    return parts
+
+
+def _several(entry: Entry, part: str, paths: Sequence[str]) -> BadRecord:
+    return BadRecord(entry.where, f"expected one file as its {part}, found {few(paths)}: rename or remove the others")
 
 
 def image_paths(parts: Mapping[str, str]) -> list[str]:
     """Return the image of a sample, or its bands in the order of POLARIZATIONS; [] where it has none."""
     if (image := next((parts[name] for name in IMAGES if name in parts), None)) is not None:
         return [image]
-    endings = [f".{kind}" for kind in IMAGE_EXTENSIONS]
-    return [path for band in POLARIZATIONS for end in endings if (path := parts.get(f"{band.lower()}{end}"))]
+    return [parts[name] for name in chain(*BANDS) if name in parts]
 
 
 def _document(tree: Tree, parts: Mapping[str, str]) -> Mapping[str, Any]:
@@ -166,21 +189,6 @@ def _labels(tree: Tree, parts: Mapping[str, str], document: Mapping[str, Any], w
         return (word,)
     field = next((name for name in LABEL_FIELDS if document.get(name) is not None), None)
     return None if field is None else words_of(document[field], f"{where}, {field}")
-
-
-def words_of(value: Any, where: str) -> tuple[str, ...] | None:
-    """Return labels of a plain value: a name, a number, a list of such, or a list of 0 and 1 for each class."""
-    if value is None:
-        return None
-    values = value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(value, float) and not value.is_integer() for value in values) or not all(
-        isinstance(value, str | int | float) for value in values
-    ):
-        raise BadRecord(where, f"expected names or numbers of classes, found {value!r:.80}")
-    numbers = [value for value in values if not isinstance(value, str)]
-    if len(values) > 2 and len(numbers) == len(values) and set(numbers) <= {0, 1}:
-        return tuple(str(i) for i, value in enumerate(numbers) if value)
-    return tuple(value if isinstance(value, str) else str(int(value)) for value in values)
 
 
 @lru_cache(maxsize=2)

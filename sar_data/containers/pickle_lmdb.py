@@ -14,7 +14,7 @@ import numpy as np
 
 from sar_data.containers.entry import Entry, Head
 from sar_data.containers.layouts import KEYS_FILE, PICKLES, PickleLayout
-from sar_data.containers.lmdb_values import hidden_keys, places
+from sar_data.containers.lmdb_values import Place, first_values, hidden_keys, places
 from sar_data.containers.pickled import Span, Value, parse
 from sar_data.errors import BadRecord
 from sar_data.labels.splits import split_of
@@ -130,11 +130,21 @@ def _labels(tree: Tree, target: Value, entry: Entry) -> tuple[str, ...] | bytes:
 
 def pickle_lmdb(tree: Tree, files: Sequence[str]) -> PickleLmdb:
     """Return the container of files whose values are pickles; raise BadRecord or SourceError for another layout."""
-    path = next(path for path in files if places(tree, path))
-    first = next(place for place in places(tree, path) if not place.hidden)
-    where = f"{path}, key {first.name}"
-    values = parse(lambda at, size: tree.pread(path, first.start + at, size), first.size, where)
+    flaws = []
+    for place in first_values(tree, files[0]):
+        try:
+            layout = _layout(tree, files[0], place)
+        except BadRecord as flaw:  # metadata of another kind, likely
+            flaws.append(flaw)
+        else:
+            return PickleLmdb(files=tuple(files), layout=layout, hidden=hidden_keys(tree, files))
+    raise flaws[0]
+
+
+def _layout(tree: Tree, path: str, place: Place) -> PickleLayout:
+    where = f"{path}, key {place.name}"
+    values = parse(lambda at, size: tree.pread(path, place.start + at, size), place.size, where)
     if (layout := PICKLES.get(len(values))) is None:
         known = "; ".join(f"({', '.join(other.parts)})" for other in PICKLES.values())
         raise BadRecord(where, f"expected a tuple of one of the parts {known}, found {len(values)} parts")
-    return PickleLmdb(files=tuple(files), layout=layout, hidden=hidden_keys(tree, files))
+    return layout

@@ -18,6 +18,7 @@ from sar_data.containers.side_table import SideTable, side_table
 from sar_data.containers.targets import TargetForm, labels_of
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.classes import fold, index_of
+from sar_data.labels.words import numbers_of
 from sar_data.naming import few
 from sar_data.raster.tiff import footprint_of
 from sar_data.record import IGNORE, Mask, Record, Sample, SourceFile
@@ -35,8 +36,9 @@ class Plan:
     `bands` are the names in the container, () where it has none, and `order` the places of the build's bands there.
     `bands`, `axes` and `dtype` are those of every image, `first` is the sample that says so in errors. `size` is
     (height, width) of all images, None where they differ. `task` is the one whose labels are there, `form` that of
-    targets that are bytes, `numbered` the classes by which labels are numbered there. `named` is the function of a
-    dataset that knows what a key tells.
+    targets that are bytes, `flags` the length of lists of 0 and 1 for each class (0 where labels are no such lists),
+    `numbered` the classes by which labels are numbered there. `named` is the function of a dataset that knows what a
+    key tells.
     """
 
     container: Container
@@ -49,6 +51,7 @@ class Plan:
     first: str
     task: Task | None = None
     form: TargetForm | None = None
+    flags: int = 0
     numbered: tuple[str, ...] = ()
     named: Callable[[str], Record | None] | None = None
 
@@ -159,9 +162,9 @@ def indices(plan: Plan, stored: Labels, where: str) -> tuple[dict[str, tuple[int
         return {}, None
     if plan.task.kind == "segmentation":
         return {plan.task.name: ()}, None
-    words = labels_of(plan.form, stored, where) if isinstance(stored, bytes) else stored
-    if words is None:
+    if stored is None:
         return {plan.task.name: ()}, UNLABELLED
+    words = labels_of(plan.form, stored, where) if isinstance(stored, bytes) else numbers_of(stored, plan.flags, where)
     places = []
     for word in words:
         if (index := class_of(word, plan.task.classes, plan.numbered)) is None:

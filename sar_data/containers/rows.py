@@ -18,12 +18,12 @@ import pyarrow as pa
 from sar_data.containers import encoded
 from sar_data.containers.entry import Entry, Head, Labels
 from sar_data.containers.layouts import IMAGE_FIELDS, KEY_FIELDS, LABEL_FIELDS, SPLIT_FIELDS
-from sar_data.containers.members import words_of
 from sar_data.containers.row_files import SUFFIXES, cells, column, groups
 from sar_data.containers.side_table import field_of, split_word
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import walk
 from sar_data.labels.splits import split_of
+from sar_data.labels.words import words_of
 from sar_data.naming import few
 from sar_data.record import Image, Sample
 from sar_data.spec import Tree

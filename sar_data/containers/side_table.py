@@ -14,6 +14,7 @@ from sar_data.errors import BadRecord, Reading
 from sar_data.labels.discovery import walk
 from sar_data.labels.splits import SPLIT_WORDS
 from sar_data.labels.table import read_table
+from sar_data.labels.words import words_of_cell
 from sar_data.naming import few
 from sar_data.spec import Tree
 from sar_data.system.parquet import check_size
@@ -38,12 +39,10 @@ class SideTable:
         return f"{self.path}: {self.key} is the key, {few(used)}"
 
     def labels_of(self, key: str) -> tuple[str, ...] | None:
-        """Return the labels of a key, None where the table has none; several are a list, or parted by ; or |."""
+        """Return the labels of a key, None where the table has none."""
         if self.labels is None or (row := self.rows.get(key)) is None or (value := self.labels[1][row]) is None:
             return None
-        if isinstance(value, list | tuple):
-            return tuple(str(word) for word in value)
-        return tuple(word.strip() for word in str(value).replace("|", ";").split(";") if word.strip())
+        return words_of_cell(value)
 
     def split_of(self, key: str) -> str | None:
         """Return the split of a key; raise BadRecord for a word that is none."""

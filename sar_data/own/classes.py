@@ -32,7 +32,11 @@ def classes_of(tree: Tree, declaration: Declaration, survey: Survey) -> tuple[tu
     classes, source = declaration.classes or declaration.label_columns, ""
     if not classes and NAMES in tree.files():
         classes, source = _read_class_file(tree), f" of {NAMES}"
-    if not classes and task in ("classification", "multilabel"):
+    if survey.flags:
+        classes = classes or tuple(map(str, range(survey.flags)))
+        if len(classes) != survey.flags:
+            raise SourceError(f"labels: expected 0 or 1 for each of {len(classes)} classes, found {survey.flags}")
+    elif not classes and task in ("classification", "multilabel"):
         classes, source = infer_classes(counts)
     if not classes and survey.boxes:
         classes = survey.boxes.class_names()

@@ -25,7 +25,7 @@ FIELDS: dict[str, str] = {
     "classes": "Names of the classes in canonical order.",
     "table": "CSV or Parquet table with a row an image.",
     "image_column": "Column of the images' names or paths.",
-    "label_column": "Column of the labels; several are parted by ; or |.",
+    "label_column": "Column of the labels; several are parted by ; or |, or a list in JSON.",
     "label_columns": "Columns of 0 and 1, one a class, in the order of the classes: 1 where an image has the class.",
     "split_column": "Column that says train, val or test.",
     "group_column": "Column of what must not be torn apart, such as a scene.",

@@ -14,6 +14,7 @@ from sar_data.containers.looked import Looked, by_means, look
 from sar_data.containers.reading import Keyed, Plan, key_samples, read, scan, units
 from sar_data.containers.targets import TargetForm, target_form
 from sar_data.errors import BadRecord, SourceError, UsageError
+from sar_data.labels.words import flags_length, numbers_of
 from sar_data.naming import few
 from sar_data.own.classes import infer_classes
 from sar_data.own.declaration import Declaration
@@ -41,8 +42,9 @@ def fit_container(
         names = tuple(sorted(looked.bands, key=_place)) or tuple(str(i + 1) for i in range(looked.axes.bands))
         order = tuple(looked.bands.index(name) for name in names) if looked.bands else ()
     samples = key_samples(tree, container, names if looked.bands else ())
-    labels, form = _labels(tree, container, samples, looked, declaration)
-    numbered = tuple(map(str, range(form.count))) if form and form.form == "bits" else container.classes
+    labels, form, flags = _labels(tree, container, samples, looked, declaration)
+    count = form.count if form and form.form == "bits" else flags
+    numbered = container.classes or tuple(map(str, range(count)))
     task, classes, task_text = _task(declaration, numbered, labels)
     declaration = declaration.model_copy(update={"bands": names, "task": task})
     kind = (looked.axes.bands if not looked.bands else len(names), looked.dtype)
@@ -61,6 +63,7 @@ def fit_container(
         first=looked.entries[0].where,
         task=spec.tasks[0] if spec.tasks else None,
         form=form,
+        flags=flags,
         numbered=container.classes,
     )
     fitted = dataclasses.replace(
@@ -102,20 +105,21 @@ def _bands_said(looked: Looked, names: Sequence[str], unit: str) -> str:
 
 def _labels(
     tree: Tree, container: Container, samples: Keyed, looked: Looked, declaration: Declaration
-) -> tuple[list[tuple[str, ...]], TargetForm | None]:
-    """Return the labels of all samples that have some, and the form of those that are bytes."""
+) -> tuple[list[tuple[str, ...]], TargetForm | None, int]:
+    """Return the labels of all samples that have some, the form of those that are bytes, and the length of flags."""
     if declaration.task in ("none", "segmentation"):
-        return [], None
+        return [], None, 0
     all_labels = (_label(tree, container, samples, entry) for entry in samples.entries.values())
     stored = [label for label in all_labels if label is not None]
     raw = [label for label in stored if isinstance(label, bytes)]
-    counts = (len(declaration.classes),) if declaration.classes else ()
+    lists = [label for label in stored if not isinstance(label, bytes)]
+    classes = declaration.classes or container.classes
+    counts = (len(classes),) if classes else ()
+    flags = flags_length(lists, counts)
     form = target_form(raw, counts, KINDS.get(declaration.task or "")) if raw else None
-    of_bytes = [form.labels(target) for target in raw] if form else []
-    return [
-        *(label for label in of_bytes if label is not None),
-        *(label for label in stored if not isinstance(label, bytes)),
-    ], form
+    labels = [form.labels(target) for target in raw] if form else []
+    with_flags = [numbers_of(words, flags, "labels") for words in lists if words]
+    return [*(label for label in labels if label is not None), *with_flags], form, flags
 
 
 def _label(tree: Tree, container: Container, samples: Keyed, entry: Entry) -> Labels:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from sar_data.errors import BadRecord, SarDataError, SourceError
 from sar_data.labels.table import SEPARATORS, read_table
+from sar_data.labels.words import words_of_cell
 from sar_data.naming import few
 from sar_data.own.images import SPLITS
 from sar_data.raster.any_format import ENDINGS
@@ -196,7 +197,7 @@ def _check_columns(path: str, names: Collection[str], heading: Mapping[str, str]
 
 def _row(row: Mapping[str, Any], heading: Mapping[str, str], flags: Mapping[str, str], where: str) -> Row:
     values = {role: _text(row[column]) for role, column in heading.items() if role != "label"}
-    labels = _labels(row[heading["label"]]) if "label" in heading else None
+    labels = words_of_cell(row[heading["label"]]) if "label" in heading else None
     if flags:
         labels = tuple(name for column, name in flags.items() if _flag(row[column], column, where))
     return Row(image=values.pop("image") or "", where=where, labels=labels, **values)
@@ -210,14 +211,6 @@ def _flag(value: Any, column: str, where: str) -> bool:
 
 def _text(value: Any) -> str | None:
     return None if value is None or str(value).strip() == "" else str(value).strip()
-
-
-def _labels(value: Any) -> tuple[str, ...]:
-    """Return the labels of a cell: one, several separated by ; or |, or those of a list."""
-    if isinstance(value, (list, tuple)):
-        return tuple(str(label).strip() for label in value)
-    text = _text(value)
-    return () if text is None else tuple(word.strip() for word in text.replace("|", ";").split(";") if word.strip())
 
 
 def _read_lines(path: str, lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> list[Row]:

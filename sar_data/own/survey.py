@@ -10,6 +10,7 @@ from types import MappingProxyType
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import AnnotatedImages, discover
 from sar_data.labels.lists import list_names
+from sar_data.labels.words import flags_length, numbers_of
 from sar_data.naming import few, suggest
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import (
@@ -47,14 +48,17 @@ class Survey:
 
     If rows name images, the images without a row are in `unnamed` and are no samples. `absent` has the rows without an
     image, by their place in the file; `strangers` are images with none of the declared suffixes; `lists` are the lists
-    that were read, by split. `undated` is the reason why the dates of a column are not used, `unplaced` are undeclared
-    columns that have the names of coordinates. `used` has the columns of the table, or of the first list, by role.
+    that were read, by split. `flags` is the length of the lists of 0 and 1 for each class from which the rows'
+    labels are, 0 without such. `undated` is the reason why the dates of a column are not used, `unplaced` are
+    undeclared columns that have the names of coordinates. `used` has the columns of the table, or of the first list, by
+    role.
     """
 
     chips: Mapping[str, Chip]
     strangers: tuple[str, ...]
     unnamed: tuple[str, ...]
     rows: Mapping[str, Row]
+    flags: int
     absent: Mapping[str, Row]
     folders: Mapping[str, tuple[str | None, str | None]]
     masks: Mapping[str, str]
@@ -118,6 +122,7 @@ def survey_folder(tree: Tree, declaration: Declaration) -> Survey:
     undated = None if declaration.date_column else _date_flaw(rows.values())
     if undated:
         rows = {unit: replace(row, date=None) for unit, row in rows.items()}
+    rows, flags = _without_flags(rows, declaration)
     has_rows = bool(rows or absent)
     unnamed = tuple(unit for unit in samples if unit not in rows) if has_rows else ()
     samples = {unit: chip for unit, chip in samples.items() if not has_rows or unit in rows}
@@ -127,6 +132,7 @@ def survey_folder(tree: Tree, declaration: Declaration) -> Survey:
         strangers=tuple(strangers),
         unnamed=unnamed,
         rows=rows,
+        flags=flags,
         absent=absent,
         folders={unit: folders[chip.stem] for unit, chip in samples.items()},
         masks=_masks(declaration, samples, paths, root),
@@ -224,6 +230,18 @@ def _used_columns(declaration: Declaration, heading: Mapping[str, str], *, dated
         "y": declaration.y_column is not None,
     }
     return {role: heading[role] for role in ROLES if role in heading and uses.get(role, True)}
+
+
+def _without_flags(rows: dict[str, Row], declaration: Declaration) -> tuple[dict[str, Row], int]:
+    """Return rows with numbers of classes in place of 0 and 1 for each, and how many classes these lists have."""
+    if declaration.labels not in ("table", "lists") or declaration.label_columns:
+        return rows, 0
+    counts = (len(declaration.classes),) if declaration.classes else ()
+    labels = {unit: row.labels for unit, row in rows.items() if row.labels}
+    if flags := flags_length(labels.values(), counts):
+        changed = {unit: numbers_of(words, flags, rows[unit].where) for unit, words in labels.items()}
+        rows = rows | {unit: replace(rows[unit], labels=words) for unit, words in changed.items()}
+    return rows, flags
 
 
 def _coordinates(headings: Iterable[Mapping[str, str]]) -> tuple[str, str] | None:

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.custom import PIPELINE as CUSTOM
 from sar_data.containers.row_files import groups
 from sar_data.errors import BadRecord, SarDataError, SourceError
+from sar_data.own.pipeline import fit
 from sar_data.public import leakage
 from sar_data.raster import npz
 from sar_data.sealed.opened import Build
@@ -299,4 +301,59 @@ def test_a_key_twice_in_a_table_has_the_same_labels_or_is_refused(
     assert [[*record.labels.values()] for record in scanned(eurosat, tmp_path)] == [[(1,)], [(2,)], [(1,)]]
     path.write_text("patch,label\na,1\nb,2\nc,1\na,2\n")
     with pytest.raises(BadRecord, match=r"labels\.csv: patch a: expected one label, found 1, 2: keep one row a key"):
+        scanned(eurosat, tmp_path)
+
+
+FLAGS = {(0, 1): (1,), (1, 0): (0,), (1, 1): (0, 1)}
+"""Lists of 0 and 1 → the classes that they mean."""
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "parquet"])
+def test_zeros_and_ones_of_two_classes_are_no_numbers_of_classes(kind: str, one: Written, tmp_path: Path) -> None:
+    for key, flags in zip("abc", FLAGS, strict=True):
+        (tmp_path / f"{key}.npy").write_bytes(encoded(one.image, "npy"))
+        (tmp_path / f"{key}.json").write_text(
+            json.dumps({"label": flags} if kind == "json" else {"bands": ["VV", "VH"]})
+        )
+    if kind == "csv":
+        (tmp_path / "labels.csv").write_text("name,label\na,0;1\nb,1;0\nc,1;1\n")
+    if kind == "parquet":
+        pq.write_table(
+            pa.table({"name": [*"abc"], "label": [[*flags] for flags in FLAGS]}), tmp_path / "labels.parquet"
+        )
+    tree, declared = Folder.at(tmp_path), {"unit": "dB", "bands": ("VV", "VH")}
+    for classes in ((), ("sea", "ice")):
+        found, _ = fit(tree, CUSTOM, declared | ({"classes": classes} if classes else {}))
+        assert found.spec.tasks[0].classes == (classes or ("0", "1"))
+        records = [record for unit in found.units(tree) for record in found.scan(tree, unit)]
+        assert [record.labels["labels"] for record in records] == [*FLAGS.values()]
+
+
+def test_lists_of_two_that_may_be_either_ask_for_the_classes(eurosat: Pipeline, one: Written, tmp_path: Path) -> None:
+    for key, flags in (("a", [1, 0]), ("b", [0, 1])):
+        (tmp_path / f"{key}.npy").write_bytes(encoded(one.image, "npy"))
+        (tmp_path / f"{key}.json").write_text(json.dumps({"label": flags}))
+    with pytest.raises(SourceError, match=r"labels: expected lists of 0 and 1 for each class, .*: give `classes=…`"):
+        fit(Folder.at(tmp_path), CUSTOM, {"unit": "dB", "bands": ("VV", "VH")})
+    (tmp_path / "b.json").write_text(json.dumps({"label": [0, 0, 1]}))
+    with pytest.raises(SourceError, match=r"for each of 10 classes, or lists of numbers .* found \[0, 0, 1\] beside"):
+        scanned(eurosat, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (("b.npy", "b.image.npy"), "image"),
+        (("b.npy", "b.vv.npy"), "image"),
+        (("b.vv.npy", "b.vv.tif", "b.vh.npy"), "image"),
+        (("b.npy", "b.cls", "b.CLS"), "cls"),
+        (("b.npy", "b.mask.npy", "b.seg.npy"), "mask"),
+    ],
+)
+def test_several_files_for_one_part_of_a_sample_are_refused_by_name(
+    names: tuple[str, ...], part: str, eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    for name in ("a.npy", "a.cls", "c.npy", "c.cls", *names):
+        (tmp_path / name).write_bytes(b"1" if name[2:].lower() == "cls" else encoded(one.image, name[-3:]))
+    with pytest.raises(BadRecord, match=rf"key b: expected one file as its {part}, found b.*, b.*: rename or remove"):
         scanned(eurosat, tmp_path)

@@ -29,7 +29,7 @@ from sar_data.sealed.opened import Build
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from tests.containers.imports import imported, scanned
-from tests.containers.writers import Written, bits, environment, pickled, pickles, safetensors, samples
+from tests.containers.writers import BANDS, Written, bits, environment, pickled, pickles, safetensors, samples
 from tests.mini.builds import make
 
 
@@ -424,3 +424,26 @@ def test_safetensors_of_the_same_size_with_other_bands_are_refused(
     environment(tmp_path / "train", [(b"p0", value), (b"p1", value), (b"p2", other)])
     with pytest.raises(BadRecord, match=r"key p2: expected the bands' names .*, as .*key p0 has, found"):
         scanned(eurosat, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pickles", "safetensors"])
+def test_metadata_among_the_first_values_does_not_stop_an_import(
+    kind: str, eurosat: Pipeline, one: Written, tmp_path: Path
+) -> None:
+    value = (
+        pickled(one, SECO, bits(one.labels, 10))
+        if kind == "pickles"
+        else save(dict(zip(BANDS, one.image, strict=True)))
+    )
+    own = [(b"__len__", b"2"), (b"Num-Samples", b"2"), (b"length", b"\x80\x04K\x02."), (b"keys", pickle.dumps([b"p0"]))]
+    samples = [(b"p0", value), (b"p1", value)]
+    environment(tmp_path / "known" / "train", sorted([*own, *samples]))
+    assert len(scanned(eurosat, tmp_path / "known")) == 2
+    container = find_container(Folder.at(tmp_path / "known"))
+    assert container is not None
+    assert "keys that are no samples: Num-Samples, __len__, keys, length" in container.sentence()
+    environment(tmp_path / "unknown" / "train", [(b"about", b"<xml>"), *samples])
+    with pytest.raises(BadRecord, match="key about: expected"):
+        scanned(eurosat, tmp_path / "unknown")
+    found = imported("eurosat-sar", tmp_path / "unknown", tmp_path / "out", bad_records="quarantine")
+    assert found.manifest.splits["train"].count == 2

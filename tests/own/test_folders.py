@@ -597,3 +597,23 @@ def test_lists_with_a_heading_may_have_columns_of_0_and_1(tmp_path: Path) -> Non
 def test_a_table_that_is_declared_says_the_labels(tmp_path: Path) -> None:
     rows(tmp_path, "image,label\n0,a\n1,b\n2,a\n").joinpath("other.csv").write_text("image,label\n0,x\n")
     assert fitted(tmp_path, table="meta.csv")[0].spec.tasks[0].classes == ("a", "b")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_column_of_lists_of_zeros_and_ones_has_a_class_for_each(form: str, tmp_path: Path) -> None:
+    flags = [[0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]]
+    lists(tmp_path)
+    names = [f"chip_{i}" for i in range(4)]
+    if form == "csv":
+        (tmp_path / "a.csv").write_text(
+            "image,label\n" + "".join(f'{name},"{row}"\n' for name, row in zip(names, flags, strict=True))
+        )
+    else:
+        pq.write_table(pa.table({"image": names, "label": flags}), tmp_path / "a.parquet")
+    found, records = fitted(tmp_path)
+    assert found.spec.tasks[0].classes == ("0", "1", "2")
+    assert [record.labels["labels"] for record in records.values()] == [(1,), (0, 1), (), (1,)]
+    with pytest.raises(
+        SourceError, match=r"labels: expected lists of 0 and 1 for each of 2 classes, .* found \[0, 0, 0\]"
+    ):
+        fitted(tmp_path, classes=("sea", "ice"))
