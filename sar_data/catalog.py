@@ -207,10 +207,16 @@ def published_tree(name: str) -> Branch:
         return outline(Folder.at(Path(folder)))
 
 
-def synthesise(name: str) -> Synthesise:
-    """Return the generator of a dataset's miniature archive, found under the same name in the package's synth."""
+def synthesise(name: str, variant: str | None = None) -> Synthesise:
+    """Return the generator of a dataset's miniature archive, found under the same name in the package's synth.
+
+    That module's GENERATORS has the generators of variants that lie in files of their own; the others read the same
+    archive. Raises UsageError for a variant that is not there, and without a generator.
+    """
+    pipeline(name, variant)
     package, stem = module_of(name).rsplit(".", 1)
     try:
-        return cast(Synthesise, import_module(f"{package}.synth.{stem}").synthesise)
+        module = import_module(f"{package}.synth.{stem}")
+        return cast(Synthesise, getattr(module, "GENERATORS", {}).get(variant, module.synthesise))
     except ModuleNotFoundError as error:
         raise UsageError(f"{name} has no generator: expected the module {package}.synth.{stem}") from error

@@ -11,6 +11,7 @@ import pytest
 
 from sar_data import catalog
 from sar_data.errors import UsageError
+from sar_data.sources.tree import Folder
 from sar_data.spec import Processing
 from tests.places import ROOT
 
@@ -50,6 +51,17 @@ def test_a_dataset_has_many_names_in_any_case_with_hyphens_or_underscores(name: 
     assert catalog.resolve(name) == "bigearthnet-s1"
     assert catalog.pipeline(name) is catalog.pipeline("bigearthnet-s1")
     assert catalog.synthesise(name) is catalog.synthesise("bigearthnet-s1")
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.names() if catalog.pipeline(name).variants])
+def test_every_variant_finds_its_files_in_its_miniature(name: str, tmp_path: Path) -> None:
+    trees: dict[object, Folder] = {}
+    for variant, dataset in catalog.pipeline(name).variants.items():
+        make = catalog.synthesise(name, variant)
+        if make not in trees:
+            make(out := tmp_path / str(len(trees)), count=catalog.MINIATURE, seed=0)
+            trees[make] = Folder.at(out)
+        assert next(iter(dataset.units(trees[make])), None) is not None
 
 
 def test_a_wrong_dataset_is_answered_with_the_nearest_name_or_alias() -> None:

@@ -55,23 +55,32 @@ def key(seed: int, index: int) -> str:
     return f"{scene_of(at, TILES[at][1], overflight).name}_{TILES[at][0]}_{column}_{row}"
 
 
+def place(index: int) -> tuple[int, tuple[int, int, int, int, int, int]]:
+    """Return the EPSG code and the transform of a patch."""
+    _, zone, square_x, square_y, _ = TILES[index % len(TILES)]
+    column, row = square(index // len(TILES) % (SIDE * SIDE))
+    # Sentinel-2's grid is that of multiples of 60 m, outwards from the 100 km square.
+    west = square_x // 60 * 60 + 1200 * column
+    north = -(-(square_y + 100_000) // 60) * 60 - 1200 * row
+    return 32600 + zone, (10, 0, west, 0, -10, north)
+
+
 def _write(root: Path, seed: int, index: int) -> tuple[str, str, list[int]]:
     """Write one patch; return its name, its partner's name and its labels among the 43."""
     at = index % len(TILES)
     overflight, position = divmod(index // len(TILES), SIDE * SIDE)
     column, row = square(position)
-    tile, zone, square_x, square_y, _ = TILES[at]
+    tile, zone, *_ = TILES[at]
+    epsg, transform = place(index)
+    west, north = transform[2], transform[5]
     image, labels, _ = pixels(seed, index)
     scene = scene_of(at, zone, (column // 4 + row // 4) % 3 + 3 * overflight)
-    # Sentinel-2's grid is that of multiples of 60 m, outwards from the 100 km square.
-    west = square_x // 60 * 60 + 1200 * column
-    north = -(-(square_y + 100_000) // 60) * 60 - 1200 * row
     key = f"{scene.name}_{tile}_{column}_{row}"
     partner = f"{scene.partner}_{column}_{row}"
     folder = root / key
     folder.mkdir(parents=True, exist_ok=True)
     for band, name in zip(image, ("VV", "VH"), strict=True):
-        data = synth.geotiff(band[None], epsg=32600 + zone, transform=(10, 0, west, 0, -10, north), rows_per_strip=17)
+        data = synth.geotiff(band[None], epsg=epsg, transform=transform, rows_per_strip=17)
         (folder / f"{key}_{name}.tif").write_bytes(data)
     facts = {
         "labels": [corine.CLASSES_43[i] for i in labels],

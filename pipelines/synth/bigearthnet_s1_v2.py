@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -66,6 +67,33 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
     for name, extra in (("metadata.parquet", False), (EXTRA, True)):
         chosen = [row for row in rows if any(row[flag] for flag in FLAGS) == extra]
         pq.write_table(pa.Table.from_pylist(chosen, schema), out / name)
+
+
+def synthesise_bench(out: Path, *, count: int, seed: int) -> None:
+    """Write the recommended ones of the same patches as Copernicus-Bench has them, to OUT/bigearthnet_s1s2.
+
+    Both bands are in one file; three tables have a column of 0 and 1 a class.
+    """
+    draft, home = out / ".v2", out / "bigearthnet_s1s2"
+    synthesise(draft, count=count, seed=seed)
+    numbers = {first.key(seed, index): index for index in range(count)}
+    tables: dict[str, list[list[object]]] = {name: [] for name in SPLITS.values()}
+    for row in pq.read_table(draft / "metadata.parquet").to_pylist():
+        name, index = row["s1_name"], numbers[row["s1_name"]]
+        place, (epsg, transform) = f"{name.rsplit('_', 3)[0]}/{name}/{name}_allbands.tif", first.place(index)
+        path = home / "BigEarthNet-S1-5%" / place
+        path.parent.mkdir(parents=True)
+        image = pixels(seed, index)[0]
+        path.write_bytes(synth.geotiff(image, epsg=epsg, transform=transform, rows_per_strip=17))
+        tables[row["split"]].append([place, f"{row['patch_id']}.tif", *(int(c in row["labels"]) for c in CLASSES_19)])
+    shutil.rmtree(draft)
+    heading = ["s1_path", "s2_path", *(f"c{i}" for i in range(len(CLASSES_19)))]
+    for name, split in SPLITS.items():
+        with (home / f"multilabel-{name}").open("w", newline="") as file:
+            csv.writer(file).writerows([heading, *tables[split]])
+
+
+GENERATORS = {"copernicus-bench": synthesise_bench}
 
 
 def _patches(draft: Path, count: int, seed: int) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,21 @@ def synthesise(out: Path, *, count: int, seed: int) -> None:
     (out / "lists").mkdir(exist_ok=True)
     for name, names in lists.items():
         (out / "lists" / name).write_text("".join(f"{line}\n" for line in names))
+
+
+def synthesise_bench(out: Path, *, count: int, seed: int) -> None:
+    """Write `count` patches of the test as Copernicus-Bench has them, to OUT/dfc2020_s1s2, with its lists beside."""
+    home = out / "dfc2020_s1s2"
+    synthesise(home, count=-(-3 * count // 2), seed=seed)  # two of three are of the test
+    for kind in ("s1", "dfc"):
+        (home / f"{kind}_0").rename(home / kind)
+    for name in LISTS:
+        (home / "lists" / name).rename(home / name)
+    for folder in ("ROIs0000_validation", "lc_0", "lists", "__MACOSX"):
+        shutil.rmtree(home / folder)
+
+
+GENERATORS = {"copernicus-bench": synthesise_bench}
 
 
 def _write(out: Path, part: str, kind: str, number: int, image: Image) -> None:

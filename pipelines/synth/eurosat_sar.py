@@ -44,7 +44,22 @@ PIXEL_M = (9.895, 9.787)  # as found in a patch: EuroSAT's pixels are not quite 
 
 def synthesise(out: Path, *, count: int, seed: int) -> None:
     """Write `count` patches to OUT/EuroSAT-SAR/<Class>/<Class>_<n>.tif, the classes in turn, n from 1."""
-    root = out / "EuroSAT-SAR"
+    _write(out / "EuroSAT-SAR", count, seed)
+
+
+def synthesise_bench(out: Path, *, count: int, seed: int) -> None:
+    """Write the same patches as Copernicus-Bench has them, to OUT/eurosat_s1/all_imgs, with three lists beside."""
+    home = out / "eurosat_s1"
+    _write(home / "all_imgs", count, seed)
+    names = [f"{path.stem}.jpg\n" for path in sorted(home.rglob("*.tif"))]
+    for i, split in enumerate(("train", "val", "test")):
+        (home / f"eurosat-{split}.txt").write_text("".join(names[i::3]))
+
+
+GENERATORS = {"copernicus-bench": synthesise_bench}
+
+
+def _write(root: Path, count: int, seed: int) -> None:
     for name in CLASSES:
         (root / name).mkdir(parents=True, exist_ok=True)
     for index in range(count):

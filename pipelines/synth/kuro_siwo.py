@@ -37,6 +37,9 @@ def synthesise_bench(out: Path, *, count: int, seed: int) -> None:
         (out / "flood_s1" / f"grid_dict_{split}.json").write_text(json.dumps(rows))
 
 
+GENERATORS = {"copernicus-bench": synthesise_bench}
+
+
 def _write(root: Path, event: str, turn: int, labelled: bool, seed: int, only: tuple[str, ...] = tuple(DAYS)) -> str:
     """Write a chip, and return its path below `root`."""
     random = synth.generator(seed, int(event), turn)

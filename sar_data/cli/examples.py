@@ -8,7 +8,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "datasets": ("sar-data datasets", "sar-data datasets --task detection", "sar-data datasets --band VH --unit dB"),
     "info": ("sar-data info NAME", "sar-data info NAME --tree"),
     "fetch": ("sar-data fetch NAME --to raw", "sar-data fetch NAME --to raw --only '*.csv'"),
-    "synth": ("sar-data synth NAME --out raw --count 600",),
+    "synth": ("sar-data synth NAME --out raw --count 600", "sar-data synth NAME --variant VARIANT --out raw"),
     "init": ("sar-data init chips", "sar-data init --code kiel"),
     "scenes": ("sar-data scenes NAME --source raw --out scenes.csv",),
     "scenes find": ("sar-data scenes find NAME --source raw --out scenes.csv",),

@@ -21,6 +21,7 @@ from sar_data.train import verbs
 from sar_data.train.comparison import markdown_table
 from sar_data.train.metrics import titled
 from sar_data.train.preset import Preset, find
+from sar_data.train.ranks import started
 from sar_data.train.request import BenchmarkRequest, TrainRequest
 from sar_data.train.run.folder import write
 from sar_data.train.suites import Suite, Task
@@ -33,34 +34,43 @@ SUPERVISED, RANDOM, WEIGHTS = "supervised", "random", "weights"
 def carry_out(request: BenchmarkRequest, *, say: Say) -> str:
     """Run what is missing of a suite, and return its table in Markdown; what is finished is left as it is.
 
-    A task whose build is not there has no figures. Raises UsageError where no task has one, and what `train` raises.
+    A task whose build is not there has no figures; the table is "" on all ranks but the first. Raises UsageError where
+    no task has one, and what `train` raises.
     """
     suite, out = request.tasks, Path(request.out)
-    presets = {task.name: find(task.preset) for task in suite.task}
-    builds = {name: _build_of(Path(request.builds), preset) for name, preset in presets.items()}
+    builds = {task.name: _build_of(Path(request.builds), find(task.preset)) for task in suite.task}
     if not any(builds.values()):
         raise UsageError(
             f"{request.builds}: expected builds of {few(list(builds))}, found none: the preset of each says how "
             f"it is made, such as {suite.task[0].preset}"
         )
+    with started((request.settings or {}).get("device")) as ranks:
+        if not ranks.first:
+            _run(request, builds, lambda line: None)
+            return ""
+        found = _run(request, builds, say)
+    table = _table(suite, request, found, builds)
+    durable.write(out / TABLE, table.encode())
+    write(out / DOCUMENT, {"suite": request.suite, "weights": request.weights, "tasks": found})
+    return table
+
+
+def _run(request: BenchmarkRequest, builds: Mapping[str, str | None], say: Say) -> dict[str, dict[str, Any]]:
+    """Run every row of the tasks that have a build, and return task → row → its figure: none but on the first rank."""
     found: dict[str, dict[str, Any]] = {}
-    for task in suite.task:
+    for task in request.tasks.task:
         if (build := builds[task.name]) is None:
             say(f"{task.name}: no build of it is in {request.builds}")
             continue
-        preset = presets[task.name]
-        for row, options in _rows(suite, task, preset, request):
-            where = out / task.name.lower() / row
+        preset = find(task.preset)
+        for row, options in _rows(request.tasks, task, preset, request):
+            where = Path(request.out) / task.name.lower() / row
             say(f"{task.name}, {row}: {where}")
             asked = TrainRequest(job=preset.job, build=build, out=where, preset=preset.name, settings=options)
-            if figures := verbs.carry_out(asked, say).get("test"):  # on the first rank
+            if figures := verbs.carry_out(asked, say).get("test"):
                 told = {"value": figures[task.metric], "interval": figures["intervals"].get(task.metric)}
                 found.setdefault(task.name, {})[row] = told | {"samples": figures["count"], "run": str(where)}
-    table = _table(suite, request, found, builds)
-    if found:
-        durable.write(out / TABLE, table.encode())
-        write(out / DOCUMENT, {"suite": request.suite, "weights": request.weights, "tasks": found})
-    return table
+    return found
 
 
 def _rows(suite: Suite, task: Task, preset: Preset, request: BenchmarkRequest) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -62,6 +62,7 @@ class Ranks:
 def started(device: str | None, environment: Mapping[str, str] | None = None) -> Iterator[Ranks]:
     """Join the processes that torchrun started (it says so in the environment), or be the only one.
 
+    Inside another block the processes stay joined: who parts and joins again may meet connections of before.
     `device` None takes a GPU where there is one. NCCL connects GPUs, gloo processors. UsageError for a device that is
     neither, or not here, and for a port that is in use.
     """
@@ -74,6 +75,9 @@ def started(device: str | None, environment: Mapping[str, str] | None = None) ->
         torch.cuda.set_device(where)
     if world == 1:
         yield Ranks(0, 1, where)
+        return
+    if dist.is_initialized():
+        yield Ranks(rank, world, where)
         return
     try:
         dist.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=PATIENCE)

@@ -158,6 +158,14 @@ def test_synth_leaves_a_folder_with_files_alone(bigearthnet_source: Path) -> Non
     assert "new or an empty folder" in result.stderr
 
 
+def test_synth_writes_a_variant_in_its_own_layout(tmp_path: Path) -> None:
+    made = cli("synth", "kuro-siwo", "--variant", "copernicus-bench", "--out", tmp_path / "raw", "--count", 3)
+    assert made.exit_code == 0
+    assert (tmp_path / "raw/flood_s1/grid_dict_train.json").is_file()
+    wrong = cli("synth", "kuro-siwo", "--variant", "copernicus", "--out", tmp_path / "other")
+    assert "unknown variant of kuro-siwo 'copernicus'. Did you mean 'copernicus-bench'?" in wrong.stderr
+
+
 def test_an_error_nobody_foresaw_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> list[str]:
         raise RuntimeError("unforeseen")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -57,6 +55,11 @@ class Layout(NamedTuple):
     part: bool = False
 
 
+def bench(dataset: str, count: int) -> Callable[[Path, Path], None]:
+    """Return what writes a copy of Copernicus-Bench; its patches are among those of the published miniature."""
+    return lambda raw, out: catalog.synthesise(dataset, "copernicus-bench")(out, count=count, seed=0)
+
+
 def tifs(root: Path, pattern: str = "*.tif") -> list[Path]:
     return sorted(path for path in root.rglob(pattern) if path.name[0] != ".")
 
@@ -69,15 +72,6 @@ def eurosat_parted(raw: Path, out: Path) -> None:
 def eurosat_flat(raw: Path, out: Path) -> None:
     for path in tifs(raw):
         put(out / "patches" / path.name, path.read_bytes())
-
-
-def eurosat_bench(raw: Path, out: Path) -> None:
-    names = []
-    for path in tifs(raw):
-        put(out / "eurosat_s1/all_imgs" / path.parent.name / path.name, path.read_bytes())
-        names.append(f"{path.stem}.jpg\n")
-    for i, split in enumerate(("train", "val", "test")):
-        put(out / f"eurosat_s1/eurosat-{split}.txt", "".join(names[i::3]))
 
 
 def eurosat_parquet(raw: Path, out: Path) -> None:
@@ -113,36 +107,9 @@ def dfc_packs(raw: Path, out: Path) -> None:
                 archive.write(path, path.name if name.startswith("dfc") else f"{name}/{path.name}")
 
 
-def dfc_bench(raw: Path, out: Path) -> None:
-    for path in tifs(raw, "ROIs0000_test_*.tif"):
-        put(out / "dfc2020_s1s2" / path.stem.split("_")[2] / path.name, path.read_bytes())
-    for path in raw.rglob("dfc-*-new.csv"):
-        put(out / "dfc2020_s1s2" / path.name, path.read_bytes())
-
-
 def reben_mirror(raw: Path, out: Path) -> None:
     shutil.copytree(raw / "BigEarthNet-S1", out / "BigEarthNet-S1")
     shutil.copy(raw / "metadata.parquet", out)
-
-
-def reben_bench(raw: Path, out: Path) -> None:
-    """Write both bands of the recommended patches into one file, labels and split into three tables."""
-    pipeline, tree = catalog.pipeline("bigearthnet-s1-v2"), Folder.at(raw)
-    tables: dict[str, list[list[Any]]] = {"train": [], "val": [], "test": []}
-    for record in (record for unit in pipeline.units(tree) for record in pipeline.scan(tree, unit)):
-        if record.unused is None:
-            pixels = pipeline.read(tree, record).image
-            scene, name = record.files[0].path.split("/")[1:3]
-            epsg = int((record.crs or "EPSG:32633").rpartition(":")[2])
-            data = synth.geotiff(pixels, epsg=epsg, transform=record.transform, rows_per_strip=17)
-            path = f"{scene}/{name}/{name}_allbands.tif"
-            put(out / "bigearthnet_s1s2/BigEarthNet-S1-5%" / path, data)
-            flags = [int(i in record.labels["clc19"]) for i in range(19)]
-            tables[str(record.official)].append([path, f"{record.attrs['s2_name']}.tif", *flags])
-    for split, rows in tables.items():
-        text = io.StringIO()
-        csv.writer(text).writerows([["s1_path", "s2_path", *(f"c{i}" for i in range(19))], *rows])
-        put(out / f"bigearthnet_s1s2/multilabel-{split}.csv", text.getvalue())
 
 
 def season(raw: Path, out: Path) -> None:
@@ -197,17 +164,21 @@ GEO = ("crs", "transform", "footprint")
 LAYOUTS = [
     Layout("eurosat-sar", "folders of a split", eurosat_parted, "class folders in 10 train + 10 test", "folders"),
     Layout(
-        "eurosat-sar", "Copernicus-Bench", eurosat_bench, "class folders in all_imgs, 20 patches", "copernicus-bench"
+        "eurosat-sar",
+        "Copernicus-Bench",
+        bench("eurosat-sar", 20),
+        "class folders in all_imgs, 20 patches",
+        "copernicus-bench",
     ),
     Layout("eurosat-sar", "flat", eurosat_flat, "20 patches whose names tell the class", "blocks:size=1,buffer=0"),
     Layout("eurosat-sar", "Parquet of a hub", eurosat_parquet, "Parquet, 1 files", "blocks:size=1,buffer=0"),
     Layout("dfc2020", "packs of IEEE DataPort", dfc_packs, "", "official"),
-    Layout("dfc2020", "Copernicus-Bench", dfc_bench, "", "copernicus-bench", part=True),
+    Layout("dfc2020", "Copernicus-Bench", bench("dfc2020", 8), "", "copernicus-bench", part=True),
     Layout("bigearthnet-s1-v2", "mirror without the second table", reben_mirror, "", "official", part=True),
     Layout(
         "bigearthnet-s1-v2",
         "Copernicus-Bench, 5 %",
-        reben_bench,
+        bench("bigearthnet-s1-v2", 16),
         "the subset of Copernicus-Bench, both bands in one file",
         "official",
         part=True,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,30 +13,82 @@ from typing import Any
 import pytest
 
 import sar_data.train
-from pipelines.synth import kuro_siwo
 from sar_data import catalog, public
 from sar_data.errors import UsageError
 from sar_data.train import preset, suites
 from sar_data.train.request import BENCHED
 from sar_data.train.settings import JOBS
+from tests.mini.hang import HANG_S
+from tests.places import ROOT
 from tests.train.conftest import Finished
 
 SUITE = "copernicus-bench-s1"
-TINY = {"model": "test_vit", "image_size": 32, "batch_size": 4, "epochs": 1, "threads": 1, "device": "cpu"}
+TINY = {"model": "test_vit", "image_size": 32, "batch_size": 2, "epochs": 1, "threads": 1, "device": "cpu"}
+TASKS = {"eurosat-sar": 30, "bigearthnet-s1-v2": 24, "dfc2020": 10, "kuro-siwo": 12}
+
+
+def sealed(name: str, folder: Path, count: int, variant: str | None, **chosen: Any) -> None:
+    source = folder.with_name(f"raw-{folder.name}") / name
+    catalog.synthesise(name, variant)(source, count=count, seed=0)
+    public.build(name, source=source, out=folder, variant=variant, runner="serial", **chosen)
 
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A miniature of the last task, and a build that is of none."""
-    folder = tmp_path_factory.mktemp("bench")
-    kuro_siwo.synthesise_bench(folder / "flood", count=12, seed=0)
-    catalog.synthesise("eurosat-sar")(folder / "other", count=30, seed=0)
-    for name, source, chosen in (
-        ("kuro-siwo", "flood", {"variant": "copernicus-bench"}),
-        ("eurosat-sar", "other", {"split": "random"}),
-    ):
-        public.build(name, source=folder / source, out=folder / "builds", runner="serial", **chosen)
-    return folder / "builds"
+    folder = tmp_path_factory.mktemp("bench") / "builds"
+    sealed("kuro-siwo", folder, TASKS["kuro-siwo"], "copernicus-bench")
+    sealed("eurosat-sar", folder, 30, None, split="random")
+    return folder
+
+
+@pytest.fixture
+def all_builds(builds: Path, tmp_path: Path) -> Path:
+    """Miniatures of all four tasks."""
+    folder = tmp_path / "builds"
+    for name in [*TASKS][:3]:
+        sealed(name, folder, TASKS[name], "copernicus-bench")
+    (folder / "kuro-siwo").symlink_to(builds / "kuro-siwo")
+    return folder
+
+
+def rows_of(table: str) -> dict[str, list[str]]:
+    """Return the first cell of each row of a table → the others."""
+    lines = [line.split("|") for line in table.splitlines()]
+    return {cells[1].strip(): [cell.strip() for cell in cells[2:-1]] for cells in lines if len(cells) > 3}
+
+
+@pytest.mark.distributed
+@pytest.mark.usefixtures("unrendered")
+def test_all_four_tasks_run_on_two_ranks_and_one_rank_goes_on(
+    all_builds: Path, finished: Finished, tmp_path: Path
+) -> None:
+    asked = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    where = ["--builds", str(all_builds), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *("-m", "sar_data", "train", "benchmark", SUITE, *where, *asked),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (tmp_path / "out" / "benchmark.md").read_text()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.pt")}
+    weights = str(finished.out / "checkpoints" / "best.pt")
+    table = sar_data.train.benchmark(SUITE, all_builds, out=tmp_path / "out", weights=weights, settings=TINY)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    two, one = rows_of(done.stdout), rows_of(table)
+    assert [*two][2:4] == ["supervised resnet18", "random test_vit, frozen"]
+    assert [*one][2:5] == ["supervised resnet18", "random test_vit, frozen", "best.pt, frozen"]
+    for cells in [*one.values()][2:5]:
+        assert len(cells) == 4
+        assert all(0 <= float(cell.split()[0]) <= 100 for cell in cells)
+    assert {name: one[name] for name in two} == two
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -42,17 +97,15 @@ def test_a_suite_is_one_table_beside_what_was_published(builds: Path, finished: 
     asked: dict[str, Any] = {"out": tmp_path / "out", "weights": str(weights), "settings": TINY}
     table = sar_data.train.benchmark(SUITE, builds, **asked, say=lines.append)
     assert (tmp_path / "out" / "benchmark.md").read_text() == table
-    rows = {cells[1].strip(): cells[2:-1] for line in table.splitlines() if len(cells := line.split("|")) > 3}
-    assert [name.strip() for name in rows[""]] == [
-        *("EuroSAT-S1, OA", "BigEarthNet-S1, mAP micro", "DFC2020-S1, mIoU", "Flood-S1, mIoU")
-    ]
+    rows = rows_of(table)
+    assert rows[""] == [*("EuroSAT-S1, OA", "BigEarthNet-S1, mAP micro", "DFC2020-S1, mIoU", "Flood-S1, mIoU")]
     ours = ["supervised resnet18", "random test_vit, frozen", "best.pt, frozen"]
     assert [*rows][2:5] == ours
     for name in ours:
-        *missing, flood = (cell.strip() for cell in rows[name])
+        *missing, flood = rows[name]
         assert missing == ["–"] * 3
         assert 0 <= float(flood.split()[0]) <= 100
-    assert [cell.strip() for cell in rows["published: supervised ViT-B"]] == ["81.5", "70.6", "50.8", "78.3"]
+    assert rows["published: supervised ViT-B"] == ["81.5", "70.6", "50.8", "78.3"]
     assert "No build of EuroSAT-S1, BigEarthNet-S1, DFC2020-S1 is in" in table
     assert any(line.startswith("EuroSAT-S1: no build of it is in") for line in lines)
     told = json.loads((tmp_path / "out" / "benchmark.json").read_text())["tasks"]

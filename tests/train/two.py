@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from sar_data.train import training as runs
 from sar_data.train.builds import Together
 from sar_data.train.inference import embedding, evaluation
 from sar_data.train.jobs import Batch
-from sar_data.train.ranks import Ranks, started
+from sar_data.train.ranks import started
 from sar_data.train.request import EmbedRequest, EvaluateRequest
 from sar_data.train.settings import JOBS
 from tests.train import cut, grouped
@@ -40,9 +39,7 @@ def die(batch: Batch) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
-    for jobs in (runs, evaluation, embedding):  # one group of processes for all jobs
-        jobs.started = lambda device: nullcontext(ranks)  # type: ignore[attr-defined]
+def take(plan: list[dict[str, Any]]) -> None:
     for one in plan:
         if one.get("dies"):
             runs.Data = cut.at(2, die)  # type: ignore[misc]
@@ -64,5 +61,5 @@ def take(plan: list[dict[str, Any]], ranks: Ranks) -> None:
 if __name__ == "__main__":
     Figure.savefig = lambda *args, **options: None  # type: ignore[method-assign]  # nobody looks at these pictures
     grouped.register()
-    with started("cpu") as group:
-        take(json.loads(Path(sys.argv[1]).read_text()), group)
+    with started("cpu"):  # one group of processes for all jobs
+        take(json.loads(Path(sys.argv[1]).read_text()))
