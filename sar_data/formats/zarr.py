@@ -1,5 +1,7 @@
 """Zarr v3: a group a split, `image` (sample, [frame,] band, y, x) and `mask` (sample, y, x), one chunk a shard.
 
+Version 2 has a root group and the keys as bytes beside those as text.
+
 Uncompressed chunks are raw C-contiguous arrays, so they are written and read as plain files. zarr-python writes the
 metadata and, with `compression=zstd`, the chunks (sharding codec, inner chunks of 16 samples).
 """
@@ -19,6 +21,7 @@ from sar_data.errors import BuildError
 from sar_data.formats import zarr_documents as documents
 from sar_data.formats.container import Entry, Fault, Format, Grid, Layout, Place, Reader, Shard, What, Written
 from sar_data.formats.raw import read_at
+from sar_data.formats.zarr_keys import ATTRIBUTES, AXES, KEYS, LONGEST, utf8
 from sar_data.formats.zarr_root import root_faults, write_root
 from sar_data.formats.zarr_shards import INNER, Shards
 from sar_data.record import IGNORE, Image, Mask
@@ -35,6 +38,7 @@ def make(compression: str | None) -> Zarr:
 
 class Zarr(Format):
     name = "zarr"
+    version = 2
     compressions = (None, "zstd")
     one_shape = True
 
@@ -42,6 +46,10 @@ class Zarr(Format):
         self.compression = compression
         self.multiple = INNER if compression else 1
         self.addressing = "position" if compression else "offset"
+
+    def refuse(self, key: str) -> str | None:
+        size = len(key.encode())
+        return f"expected a key of at most {LONGEST} bytes, found {size}" if size > LONGEST else None
 
     def _array(self, store: Any, name: str, layout: Layout, slots: int, samples: int) -> zarr.Array[Any]:
         """Create `image` or `mask` in a store: metadata only."""
@@ -126,21 +134,24 @@ class Zarr(Format):
         group = zarr.create_group(folder, zarr_format=3, attributes=documents.group_attributes(layout))
         for name in names:
             self._array(zarr.storage.LocalStore(folder), name, layout, slots, len(keys))
-        columns: dict[str, tuple[str, type, list[Any]]] = {
-            "band": ("band", str, list(layout.bands)),
-            "key": ("sample", str, [key or "" for key in keys]),
-            "valid": ("sample", bool, [key is not None for key in keys]),
+        texts = [key or "" for key in keys]
+        columns: dict[str, npt.NDArray[Any]] = {
+            "band": np.array(layout.bands, object),
+            "key": np.array(texts, object),
+            "valid": np.array([key is not None for key in keys], np.bool_),
+            KEYS: utf8(texts),
         }
-        for name, (dimension, kind, values) in columns.items():
+        for name, values in columns.items():
             array = group.create_array(
                 name,
-                shape=(len(values),),
-                chunks=(max(len(values), 1),),
-                dtype=kind,
-                dimension_names=(dimension,),
+                shape=values.shape,
+                chunks=tuple(max(side, 1) for side in values.shape),
+                dtype=str if values.dtype == object else values.dtype,
+                dimension_names=("band",) if name == "band" else AXES[: values.ndim],
+                attributes=ATTRIBUTES if name == KEYS else None,
                 overwrite=True,
             )
-            array[:] = np.array(values, dtype=object if kind is str else kind)
+            array[...] = values
         with warnings.catch_warnings():
             # zarr warns that v3 does not specify consolidation yet; without it, xarray warns.
             warnings.simplefilter("ignore")

@@ -20,13 +20,14 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from sar_data.errors import BuildError
 from sar_data.formats.zarr_documents import Split, chunk, shape_of
+from sar_data.formats.zarr_keys import KEYS
 from sar_data.formats.zarr_shards import Shards
 from sar_data.system.regular import open_regular
 
 if TYPE_CHECKING:
     import xarray
 
-TEXT = ("band", "key", "valid")
+TEXT = ("band", "key", KEYS, "valid")
 
 
 class BoundedZstd(ZstdCodec):

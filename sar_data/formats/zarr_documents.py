@@ -16,6 +16,7 @@ from typing import Any
 from sar_data.errors import BuildError
 from sar_data.formats.container import Fault, Layout
 from sar_data.formats.raw import read_bytes
+from sar_data.formats.zarr_keys import ATTRIBUTES, AXES, KEYS, LONGEST
 from sar_data.formats.zarr_shards import INNER
 from sar_data.record import IGNORE
 from sar_data.system.regular import open_regular
@@ -76,11 +77,15 @@ class Split:
         except BuildError as error:
             yield self._unreadable(NAME, error)
             return
-        samples, (least, most) = _samples(group), self._bounds
-        if type(samples) is not int or not least <= samples <= most:
-            yield Fault(f"{self.folder.name}/{NAME}: samples of image", f"{least} to {most}", _short(samples))
-            return
-        arrays = self._arrays(samples)
+        samples, width = _side(group, "image", 0), _side(group, KEYS, 1)
+        for what, side, (least, most) in (
+            ("samples of image", samples, self._bounds),
+            (f"bytes of {KEYS}", 1 if width is None else width, (1, LONGEST)),
+        ):
+            if type(side) is not int or not least <= side <= most:
+                yield Fault(f"{self.folder.name}/{NAME}: {what}", f"{least} to {most}", _short(side))
+                return
+        arrays = self._arrays(samples, width)
         expected = {
             "zarr_format": 3,
             "node_type": "group",
@@ -98,7 +103,7 @@ class Split:
         """Return the number of samples, with the quarantined; raise BuildError for the first fault."""
         for fault in self.faults():
             raise BuildError(f"{self.folder.parent / fault.what}: expected {fault.expected}, found {fault.found}")
-        return int(_samples(read_document(self.folder / NAME)))
+        return int(_side(read_document(self.folder / NAME), "image", 0))
 
     @property
     def _bounds(self) -> tuple[int, int]:
@@ -108,8 +113,8 @@ class Split:
     def _unreadable(self, name: str, error: BuildError) -> Fault:
         return Fault(f"{self.folder.name}/{name}", "the document of this build", str(error))
 
-    def _arrays(self, samples: int) -> dict[str, dict[str, Any]]:
-        """Return the documents of a split's arrays."""
+    def _arrays(self, samples: int, width: int | None) -> dict[str, dict[str, Any]]:
+        """Return the documents of a split's arrays; without a width of keys, as in version 1, none of their bytes."""
         layout, shape = self.layout, self.layout.image_shape()
         kind = BYTES if layout.dtype == "uint8" else ENDIAN
         fill = "NaN" if "float" in layout.dtype else int(layout.fill)
@@ -136,6 +141,16 @@ class Split:
         }
         bands = len(layout.bands)
         arrays["band"] = _array((bands,), (bands,), ("band",), data_type="string", fill_value="", codecs=text)
+        if width is not None:
+            arrays[KEYS] = _array(
+                (samples, width),
+                (max(samples, 1), width),
+                AXES,
+                data_type="uint8",
+                fill_value=0,
+                codecs=[BYTES, _zstd(0)],
+                attributes=ATTRIBUTES,
+            )
         if layout.mask:
             arrays["mask"] = _array(
                 (samples, *shape[-2:]),
@@ -160,10 +175,10 @@ class Split:
         return [{"name": "sharding_indexed", "configuration": sharding}]
 
 
-def _samples(group: dict[str, Any]) -> Any:
-    """Return the length of the image array in a group's document, None where it is missing."""
+def _side(group: dict[str, Any], name: str, axis: int) -> Any:
+    """Return the length of an axis of an array in a group's document, None where it is missing."""
     try:
-        return group["consolidated_metadata"]["metadata"]["image"]["shape"][0]
+        return group["consolidated_metadata"]["metadata"][name]["shape"][axis]
     except (KeyError, TypeError, IndexError):
         return None
 

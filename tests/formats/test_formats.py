@@ -251,7 +251,18 @@ class TestZarrWithXarray:
     def test_an_empty_split_opens(self, tmp_path: Path, compression: str | None) -> None:
         store(formats.get("zarr", compression), tmp_path, layout(), "val", [], 1)
         with xarray.open_zarr(tmp_path / "build/val", chunks=None) as data:
-            assert dict(data.sizes) == {"sample": 0, "band": 2, "y": 5, "x": 7}
+            assert dict(data.sizes) == {"sample": 0, "band": 2, "byte": 1, "y": 5, "x": 7}
+
+    def test_keys_are_bytes_too(self, tmp_path: Path, compression: str | None) -> None:
+        container, plan, keys = formats.get("zarr", compression), layout(), ["a", None, "Kiel-\u00d6st", "b" * 511]
+        container.start(tmp_path, "train")
+        container.finish(tmp_path, plan, "train", 16, keys)
+        with xarray.open_zarr(tmp_path / "train", chunks=None) as data:
+            found = data["key_utf8"]
+        assert (found.dims, found.dtype, found.shape) == (("sample", "byte"), np.uint8, (4, 511))
+        assert [bytes(row).rstrip(b"\0").decode() for row in found.values] == [key or "" for key in keys]
+        assert container.refuse("b" * 511) is None
+        assert container.refuse("\u00d6" * 256) == "expected a key of at most 511 bytes, found 512"
 
 
 def test_a_sample_that_is_not_there_is_an_error(tmp_path: Path) -> None:

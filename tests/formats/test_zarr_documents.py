@@ -117,7 +117,7 @@ def test_an_array_that_differs_in_one_field_is_named_and_never_opened(copy: Path
 
 
 def test_every_array_of_a_split_is_compared(copy: Path) -> None:
-    for name in ("key", "valid", "band", "mask"):
+    for name in ("key", "key_utf8", "valid", "band", "mask"):
         path = copy / "train" / name / "zarr.json"
         original = path.read_text()
         edited(path, lambda array: array["codecs"].append(PICKLE))
@@ -142,6 +142,27 @@ def test_a_length_that_the_shards_do_not_have_is_refused(copy: Path) -> None:
         edited(copy / "train/zarr.json", change, "consolidated_metadata", "metadata", "image")
         with pytest.raises(BuildError, match=r"train/zarr.json: samples of image: expected \d+ to \d+, found"):
             Build.open(copy).dataset("train")
+
+
+def test_keys_of_another_width_are_refused(copy: Path) -> None:
+    for width in (0, 512, True, 17.0, "17"):
+
+        def change(keys: dict[str, Any], width: object = width) -> None:
+            keys["shape"][1] = width
+
+        edited(copy / "train/zarr.json", change, "consolidated_metadata", "metadata", "key_utf8")
+        with pytest.raises(BuildError, match="train/zarr.json: bytes of key_utf8: expected 1 to 511, found"):
+            Build.open(copy).dataset("train")
+
+
+def test_a_build_of_version_1_has_no_keys_as_bytes_and_is_sound(copy: Path) -> None:
+    for split in Build.open(copy).manifest.splits:
+        edited(copy / split / "zarr.json", lambda arrays: arrays.pop("key_utf8"), "consolidated_metadata", "metadata")
+        shutil.rmtree(copy / split / "key_utf8")
+    (copy / "zarr.json").unlink()
+    resealed(copy)
+    assert verify(copy, full=True) == []
+    assert Build.open(copy).dataset("train")["key"].values[0]
 
 
 def test_a_document_that_is_none_is_refused(copy: Path) -> None:

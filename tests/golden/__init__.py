@@ -1,6 +1,7 @@
 """Golden figures: the content and the bytes of every miniature's build, as the first release of them wrote them.
 
 builds.json has a row a miniature: the digest of its raw archive, and a container's content digest and digest of files.
+Version 2 of Zarr added an array, the keys as bytes: `zarr` is of all files but these, `zarr keys` of these.
 A miniature whose own bytes differ (another processor rounds a logarithm otherwise) has nothing to be compared with.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from sar_data.formats.zarr_keys import KEYS
 from sar_data.sealed.opened import SUMS_NAME, Build
 
 BUILDS = Path(__file__).parent / "builds.json"
@@ -45,10 +47,29 @@ def build_digest(build: Build) -> str:
                 for key, value in txn.cursor():
                     digest.update(split.encode() + key + hashlib.sha256(value).digest())
     else:
-        for line in (build.path / SUMS_NAME).read_text().splitlines():
-            if line.rpartition("  ")[2] not in DOCUMENTS:
-                digest.update(line.encode() + b"\n")
+        for line in _sums(build, keys=False):
+            if (name := line.rpartition("  ")[2]).count("/") == 1 and name.endswith("/zarr.json"):
+                line = f"{hashlib.sha256(_without_keys(build.path / name)).hexdigest()}  {name}"
+            digest.update(line.encode() + b"\n")
     return f"{build.manifest.content_digest[:16]} {digest.hexdigest()[:16]}"
+
+
+def keys_digest(build: Build) -> str:
+    """Return the digest of the files that version 2 of Zarr added to the splits."""
+    return hashlib.sha256("".join(f"{line}\n" for line in _sums(build, keys=True)).encode()).hexdigest()[:16]
+
+
+def _sums(build: Build, *, keys: bool) -> list[str]:
+    """Return the lines of SHA256SUMS: those of the keys as bytes, or those of all other shards and arrays."""
+    lines = [line.rpartition("  ") for line in (build.path / SUMS_NAME).read_text().splitlines()]
+    return ["".join(line) for line in lines if line[2] not in DOCUMENTS and (f"/{KEYS}/" in line[2]) == keys]
+
+
+def _without_keys(path: Path) -> bytes:
+    """Return the document of a split as version 1 of Zarr wrote it."""
+    document = json.loads(path.read_text())
+    del document["consolidated_metadata"]["metadata"][KEYS]
+    return json.dumps(document, indent=2).encode()
 
 
 def check(name: str, archive: Path, build: Build) -> None:
@@ -59,3 +80,5 @@ def check(name: str, archive: Path, build: Build) -> None:
     if row["archive"] != archive_digest(archive):
         pytest.skip(f"{name}: the miniature's own bytes differ on this machine")
     assert build_digest(build) == row[build.manifest.format], f"{name}: content or shards changed"
+    if build.manifest.format == "zarr":
+        assert keys_digest(build) == row["zarr keys"], f"{name}: keys as bytes changed"

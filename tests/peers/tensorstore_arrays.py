@@ -1,9 +1,8 @@
-"""The arrays of a Zarr build in tensorstore, by the facts of the samples."""
+"""Images and keys of a Zarr build in tensorstore, sample by sample."""
 
 import hashlib
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 
 import tensorstore
@@ -15,6 +14,10 @@ for split in {fact["split"] for fact in facts}:
         store = {"driver": "file", "path": f"{build / split / name}/"}
         return tensorstore.open({"driver": "zarr3", "kvstore": store}).result()
 
-    images, valid = opened("image").read().result(), opened("valid").read().result()
-    digests = Counter(hashlib.sha256(image.tobytes()).hexdigest() for image in images[valid])
-    assert digests == Counter(fact["sha256"] for fact in facts if fact["split"] == split)
+    images, keys, valid = (opened(name).read().result() for name in ("image", "key_utf8", "valid"))
+    digests = {
+        bytes(key).rstrip(b"\0").decode(): hashlib.sha256(image.tobytes()).hexdigest()
+        for image, key in zip(images[valid], keys[valid], strict=True)
+    }
+    assert digests == {fact["key"]: fact["sha256"] for fact in facts if fact["split"] == split}
+    assert not keys[~valid].any()
