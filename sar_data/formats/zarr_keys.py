@@ -1,6 +1,6 @@
 """The keys of a Zarr split as bytes, for libraries that read no text, such as tensorstore.
 
-`key` has them as text, which xarray shows as it is: zarr's type of text is an extension of the specification. This array
+`key` has them as text, which xarray shows as it is; that type is an extension of the specification. This array
 has the same keys as numbers, which every library reads. Builds of version 1 do not have it.
 """
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 KEYS = "key_utf8"
 AXES = ("sample", "byte")
-LONGEST = 511  # bytes of a key, as in LMDB: all rows are as long as the longest
+LONGEST = 1024  # bytes of a key: all rows are as long as the longest
 ATTRIBUTES = {"long_name": "key of each sample in UTF-8, filled up with zeros; only zeros where there is no sample"}
 
 

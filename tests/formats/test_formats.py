@@ -74,7 +74,7 @@ class TestLmdb(FormatContract):
 
     def test_a_key_longer_than_lmdb_holds_is_refused(self, tmp_path: Path) -> None:
         assert self.container.refuse("ö" * 255) is None
-        assert self.container.refuse("ö" * 256) == "expected a key of at most 511 bytes, found 512"
+        assert self.container.refuse("ö" * 256) == "expected a key of at most 1024 bytes, found 1026"
         plan = layout()
         store(self.container, tmp_path, plan, "train", [Entry(record("k" * 511), entries(plan, 1)[0].image)], 1)
         assert [key for key, _ in readers.lmdb_items(tmp_path / "build/train")] == [b"k" * 511]
@@ -254,15 +254,15 @@ class TestZarrWithXarray:
             assert dict(data.sizes) == {"sample": 0, "band": 2, "byte": 1, "y": 5, "x": 7}
 
     def test_keys_are_bytes_too(self, tmp_path: Path, compression: str | None) -> None:
-        container, plan, keys = formats.get("zarr", compression), layout(), ["a", None, "Kiel-\u00d6st", "b" * 511]
+        container, plan, keys = formats.get("zarr", compression), layout(), ["a", None, "Kiel-\u00d6st", "b" * 1024]
         container.start(tmp_path, "train")
         container.finish(tmp_path, plan, "train", 16, keys)
         with xarray.open_zarr(tmp_path / "train", chunks=None) as data:
             found = data["key_utf8"]
-        assert (found.dims, found.dtype, found.shape) == (("sample", "byte"), np.uint8, (4, 511))
+        assert (found.dims, found.dtype, found.shape) == (("sample", "byte"), np.uint8, (4, 1024))
         assert [bytes(row).rstrip(b"\0").decode() for row in found.values] == [key or "" for key in keys]
-        assert container.refuse("b" * 511) is None
-        assert container.refuse("\u00d6" * 256) == "expected a key of at most 511 bytes, found 512"
+        assert container.refuse("b" * 1024) is None
+        assert container.refuse("\u00d6" * 513) == "expected a key of at most 1024 bytes, found 1026"
 
 
 def test_a_sample_that_is_not_there_is_an_error(tmp_path: Path) -> None:
