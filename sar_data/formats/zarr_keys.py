@@ -7,6 +7,7 @@ has the same keys as numbers, which every library reads. Builds of version 1 do 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ import numpy.typing as npt
 KEYS = "key_utf8"
 AXES = ("sample", "byte")
 LONGEST = 1024  # bytes of a key: all rows are as long as the longest
-ATTRIBUTES = {"long_name": "key of each sample in UTF-8, filled up with zeros; only zeros where there is no sample"}
+ATTRIBUTES: dict[str, Any] = {
+    "long_name": "key of each sample in UTF-8, filled up with zeros; only zeros where there is no sample"
+}
 
 
 def utf8(keys: Sequence[str]) -> npt.NDArray[np.uint8]:
