@@ -34,7 +34,10 @@ CHINESE = {
     "How split": "划分方式",
     "How leaky": "泄漏程度",
     "How normalized": "归一化",
-    "{here} of {of} published records": "已发布的 {of} 条记录中的 {here} 条",
+    "How many": "数量",
+    "{n} samples in the splits": "各划分共 {n} 个样本",
+    "{n} left out": "未使用 {n} 个",
+    "the publisher has {n} records": "发布者共有 {n} 条记录",
     "made from the build {name}": "由构建 {name} 转换而来",
     "policy {policy}, by published lists": "策略 {policy}，按公布的列表",
     "unused": "未使用",
@@ -51,12 +54,17 @@ CHINESE = {
     "1": "z 分数",
     "minmax": "取值范围的比例",
     "one": "某个样本",
-    "the stored values are normalized by {method}; {figures}": "存储的值已按 {method} 归一化；{figures}",
+    "the stored values are not normalized; loaders do it by mean ± deviation of train alone: {figures}": (
+        "存储的值未归一化；加载器仅用训练集的均值 ± 标准差归一化：{figures}"
+    ),
+    "the stored values are normalized already, by {method}; train alone now has mean ± deviation {figures}": (
+        "存储的值已归一化，方法为 {method}；现在训练集的均值 ± 标准差为 {figures}"
+    ),
+    "method.zscore": "数值减去训练集均值，再除以训练集标准差",
     "more is not known: {reasons}": "其余未知：{reasons}",
     "policy {policy}": "策略 {policy}",
     "policy {policy}, seed {seed}": "策略 {policy}，随机种子 {seed}",
     "not recorded": "未记录",
-    "mean ± deviation of train alone: {figures}": "仅用训练集的均值 ± 标准差：{figures}",
     # The data
     "Data set": "数据集",
     "Licence": "许可",

@@ -29,6 +29,7 @@ def in_short(manifest: Manifest, t: Words) -> list[Row]:
     """Return the five answers that a reader looks for first: what, from where, how split, how leaky, how normalized."""
     return [
         (t("What"), f"{manifest.title} ({manifest.dataset} {manifest.version}){_about(manifest)}"),
+        (t("How many"), _count(manifest, t)),
         (t("Tasks"), _tasks(manifest, t)),
         (t("Stored"), _stored(manifest, t)),
         (t("From where"), _origin(manifest, t)),
@@ -56,6 +57,16 @@ def _declared(manifest: Manifest) -> DatasetSpec | None:
     return spec if (spec.title, spec.version) == (manifest.title, manifest.version) else None
 
 
+def _count(manifest: Manifest, t: Words) -> str:
+    """Return how many samples the splits have, how many are left out, and how many records were published."""
+    used, unused = sum(split.count for split in manifest.splits.values()), sum(manifest.unused.values())
+    parts = [t("{n} samples in the splits", n=f"{used:,}")]
+    parts += [t("{n} left out", n=f"{unused:,}")] if unused else []
+    published = manifest.records_published
+    parts += [t("the publisher has {n} records", n=f"{published:,}")] if published is not None else []
+    return "; ".join(parts)
+
+
 def _tasks(manifest: Manifest, t: Words) -> str:
     tasks = (
         f"{task.name}: {t(task.kind)}, {t('{n} classes', n=n) if (n := len(task.classes)) != 1 else t('one class')}"
@@ -75,11 +86,9 @@ def _with_unit(band: str, unit: str, t: Words) -> str:
 
 
 def _origin(manifest: Manifest, t: Words) -> str:
-    """Return who published the files, how many of their records are here, and what a baked build was made from."""
+    """Return who published the files, how well their layout is known, and what a baked build was made from."""
     parts = [manifest.citation] if manifest.citation != UNCITED else []
     parts += [t("published at {address}", address=url) for _, url, _ in sources(manifest)[:1] if url]
-    if published := _published(manifest):
-        parts.append(t("{here} of {of} published records", here=published[0], of=published[1]))
     parts.append(t(EVIDENCE[manifest.evidence]))
     if manifest.parent:
         parts.append(t("made from the build {name}", name=manifest.parent.path))
@@ -135,12 +144,24 @@ def normalized(manifest: Manifest, t: Words) -> str:
         "{} {} ± {}".format(_with_unit(band.name, band.unit, t), *map(signed, normal.digits(band.name)))
         for band in manifest.bands
     )
-    said = t("mean ± deviation of train alone: {figures}", figures=figures)
-    for step in manifest.applied:
-        if step.step == "normalize":
-            method = f"{step.parameters['method']}{_by_band(step.parameters, manifest, t)}"
-            said = t("the stored values are normalized by {method}; {figures}", method=method, figures=said)
-    return said
+    step = next((step for step in reversed(manifest.applied) if step.step == "normalize"), None)
+    if step is None:
+        return t(
+            "the stored values are not normalized; loaders do it by mean ± deviation of train alone: {figures}",
+            figures=figures,
+        )
+    method = f"{_method(str(step.parameters['method']), t)}{_by_band(step.parameters, manifest, t)}"
+    return t(
+        "the stored values are normalized already, by {method}; train alone now has mean ± deviation {figures}",
+        method=method,
+        figures=figures,
+    )
+
+
+def _method(name: str, t: Words) -> str:
+    """Return the name of a normalization, and what it does where the words have that."""
+    meaning = t(f"method.{name}")
+    return name if meaning == f"method.{name}" else f"{name}, {meaning}"
 
 
 def _by_band(parameters: Mapping[str, Any], manifest: Manifest, t: Words) -> str:

@@ -24,6 +24,7 @@ ENGLISH = {
     "policy.stratified": "by chance, with equal shares of classes",
     "policy.group": "units of samples, such as acquisitions or places, go to one split each",
     "policy.blocks": "square blocks of ground go to one split each, a buffer between the splits is left out",
+    "method.zscore": "the value less the mean of train, divided by the deviation of train",
     "pair.duplicate": "the same pixels",
     "pair.near_duplicate": "look alike",
     "pair.identical": "the same ground",

@@ -114,9 +114,11 @@ def test_the_beginning_of_a_report_of_a_baked_build_answers_five_questions(
         "How splitpolicy random, seed 0; each sample by chance, neighbours or not; ",
         f"train {manifest.splits['train'].count}, ",
         f"How leakyof {manifest.splits['test'].count} test samples: ",
-        "How normalizedthe stored values are normalized by zscore",
+        f"How many{sum(split.count for split in manifest.splits.values())} samples in the splits; ",
+        "the publisher has 590,326 records",
+        "How normalizedthe stored values are normalized already, by zscore, the value less the mean of train, divided",
         f"(VV (dB) offset −{-train.mean['VV']:.4g}, divisor {train.std['VV']:.4g}; VH (dB) offset −",
-        "mean ± deviation of train alone: VV (z-score) 0 ± 1; VH (z-score) 0 ± 1",
+        "train alone now has mean ± deviation VV (z-score) 0 ± 1; VH (z-score) 0 ± 1",
     ):
         assert said in short, said
 
