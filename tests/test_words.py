@@ -21,6 +21,7 @@ ROOMS = (
     "labels",
     "own",
     "raster",
+    "reports",
     "sealed",
     "sources",
     "split",

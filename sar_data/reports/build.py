@@ -11,9 +11,9 @@ import pydantic
 
 from sar_data.errors import UsageError
 from sar_data.reports import chosen, facts, leaks, radiometry, shift, splits
-from sar_data.reports.chart import signed
-from sar_data.reports.ground import WIDTH, mapped
-from sar_data.reports.page import rendered
+from sar_data.reports.chart import format_minus
+from sar_data.reports.ground import WIDTH, draw_map
+from sar_data.reports.page import render
 from sar_data.reports.pictures import legend, pictures
 from sar_data.reports.rows import Rows, read
 from sar_data.reports.words import Language, Words, language_of
@@ -63,7 +63,7 @@ def page(build: Build, language: Language) -> bytes:
     keys = [key for sheet in (*classes, *oddest) for key in sheet.keys]
     keys += [key for pair in card.pairs for key in (pair.judged, pair.other)]
     shown, note = pictures(build, _of(rows, keys))
-    return rendered(
+    return render(
         "build.html",
         language,
         manifest=manifest,
@@ -76,19 +76,19 @@ def page(build: Build, language: Language) -> bytes:
         recipe=facts.recipe(manifest),
         splitting=facts.splitting(manifest, t),
         pixels=facts.pixels(manifest, t),
-        normalized=facts.normalized(manifest, t),
+        normalized=facts.normalization(manifest, t),
         counts={name: manifest.splits[name].count for name in SPLITS if name in manifest.splits},
         bars=splits.bars(manifest),
         card=card,
         unseen=UNSEEN,
-        map=mapped(rows.index),
+        map=draw_map(rows.index),
         map_width=WIDTH,
         histograms=radiometry.histograms(manifest, parts),
         histogram=(radiometry.WIDTH, radiometry.HEIGHT, radiometry.LEFT, radiometry.BOTTOM),
         figures=radiometry.figures(manifest),
         figure=digits,
-        signed=signed,
-        masked=radiometry.masked(manifest),
+        signed=format_minus,
+        masked=radiometry.count_masked(manifest),
         drawn=(len(rows.drawn), len(rows.index)),
         strata=shift.strata(manifest, rows),
         classes=classes,
@@ -107,13 +107,13 @@ def digits(value: float | None) -> str:
     """Return a figure with four digits that count."""
     if value is None:
         return "–"
-    return signed(f"{value:,.0f}" if abs(value) >= 1e4 or value == 0 else f"{value:#.4g}")
+    return format_minus(f"{value:,.0f}" if abs(value) >= 1e4 or value == 0 else f"{value:#.4g}")
 
 
 def _of(rows: Rows, keys: list[str]) -> pa.Table:
     """Return the rows of some keys, in the order of the index."""
-    wanted = pc.is_in(rows.index["key"], pa.array(sorted(set(keys)), pa.string()))
-    return rows.index.filter(wanted)
+    asked = pc.is_in(rows.index["key"], pa.array(sorted(set(keys)), pa.string()))
+    return rows.index.filter(asked)
 
 
 class _Measured(pydantic.BaseModel):

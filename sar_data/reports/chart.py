@@ -36,7 +36,7 @@ class Axis:
         step = _round_step((self.high - self.low) / most)
         digits = next(n for n in range(16) if abs(round(step, n) - step) < 1e-9 * step or n == 15)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [(self.at(i * step), signed(f"{i * step:.{digits}f}")) for i in range(first, last + 1)]
+        return [(self.at(i * step), format_minus(f"{i * step:.{digits}f}")) for i in range(first, last + 1)]
 
 
 def _round_step(least: float) -> float:
@@ -45,7 +45,7 @@ def _round_step(least: float) -> float:
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
-def signed(text: str) -> str:
+def format_minus(text: str) -> str:
     """Return a number with the sign that print has for minus, and none before zero."""
     return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
 

@@ -69,7 +69,7 @@ CHINESE = {
     "Data set": "数据集",
     "Licence": "许可",
     "Citation": "引用",
-    "Who vouches": "依据",
+    "Evidence": "依据",
     "Image": "图像",
     "Pixel size": "像元大小",
     "Range axis": "距离向",

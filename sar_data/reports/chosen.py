@@ -30,15 +30,15 @@ def of_classes(rows: Rows) -> list[Sheet]:
     """Return a sheet for each class, the most frequent first, of train's samples if it has any; else one of all."""
     train = rows.splits["train"]
     table = (train if len(train) else rows.index).slice(0, LOOKED_AT)
-    found: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
     for key, labels in zip(table["key"].to_pylist(), table["labels"].to_pylist(), strict=True):
         for label in dict.fromkeys(labels or ()):
-            found.setdefault(label, []).append(key)
-    if not found:
+            samples.setdefault(label, []).append(key)
+    if not samples:
         return [Sheet("", dict.fromkeys(table["key"].slice(0, 2 * A_CLASS).to_pylist(), ""))]
-    most = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_CLASSES]
+    most = sorted(samples.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_CLASSES]
     count = min(A_CLASS, max(2, MOST_SAMPLES // len(most)))
-    if len(found) == 1:
+    if len(samples) == 1:
         count = 2 * A_CLASS
     shown: set[str] = set()
     sheets = []

@@ -17,4 +17,4 @@ def land() -> tuple[Ring, ...]:
     """Return the rings of the land, lakes as rings inside of rings."""
     lines = (Path(__file__).parent / "land.txt").read_text().splitlines()
     steps = (np.array(line.split(), np.int64).reshape(-1, 2) for line in lines if not line.startswith("#"))
-    return tuple(np.cumsum(one, axis=0) / 10 for one in steps)
+    return tuple(np.cumsum(ring_steps, axis=0) / 10 for ring_steps in steps)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sar_data import catalog
 from sar_data.errors import UsageError
-from sar_data.reports.chart import signed
+from sar_data.reports.chart import format_minus
 from sar_data.reports.page import percent
 from sar_data.reports.words import Words
 from sar_data.sealed.manifest import Manifest
@@ -31,24 +31,24 @@ def in_short(manifest: Manifest, t: Words) -> list[Row]:
         (t("What"), f"{manifest.title} ({manifest.dataset} {manifest.version}){_about(manifest)}"),
         (t("How many"), _count(manifest, t)),
         (t("Tasks"), _tasks(manifest, t)),
-        (t("Stored"), _stored(manifest, t)),
+        (t("Stored"), _storage(manifest, t)),
         (t("From where"), _origin(manifest, t)),
         (t("How split"), _split(manifest, t)),
         (t("How leaky"), _leaky(manifest, t)),
-        (t("How normalized"), normalized(manifest, t)),
+        (t("How normalized"), normalization(manifest, t)),
     ]
 
 
 def _about(manifest: Manifest) -> str:
     """Return what this version says of the data set in its first line, behind the title."""
-    if _declared(manifest) is None:
+    if _declaration(manifest) is None:
         return ""
     line, *_ = catalog.info(manifest.dataset)["layout"].splitlines()
     about = line.partition(": ")[2].removesuffix(".")
     return f": {about}" if about else ""
 
 
-def _declared(manifest: Manifest) -> DatasetSpec | None:
+def _declaration(manifest: Manifest) -> DatasetSpec | None:
     """Return what this version declares of the data set, None where it does not know it, or another version of it."""
     try:
         spec = catalog.pipeline(manifest.dataset, manifest.variant or None).spec
@@ -75,7 +75,7 @@ def _tasks(manifest: Manifest, t: Words) -> str:
     return "; ".join(tasks) or t("none")
 
 
-def _stored(manifest: Manifest, t: Words) -> str:
+def _storage(manifest: Manifest, t: Words) -> str:
     shape = sample_shape(manifest.frames, len(manifest.bands), manifest.shape)
     bands = ", ".join(_with_unit(band.name, band.unit, t) for band in manifest.bands)
     return f"{manifest.format}, {shape} {manifest.storage.dtype}: {bands}"
@@ -95,7 +95,7 @@ def _origin(manifest: Manifest, t: Words) -> str:
     return "; ".join(parts)
 
 
-def _published(manifest: Manifest) -> tuple[str, str] | None:
+def _record_counts(manifest: Manifest) -> tuple[str, str] | None:
     """Return how many records are here and how many were published, where that is known."""
     here = sum(split.count for split in manifest.splits.values()) + sum(manifest.unused.values())
     return None if manifest.records_published is None else (f"{here:,}", f"{manifest.records_published:,}")
@@ -120,28 +120,28 @@ def _meaning(manifest: Manifest, t: Words) -> str:
 def _leaky(manifest: Manifest, t: Words) -> str:
     """Return what test shares with train, as far as it is known."""
     shares = [
-        f"{percent(one.value)} {t(f'leak.{name}', other=t('one of train'))}"
+        f"{percent(figure.value)} {t(f'leak.{name}', other=t('one of train'))}"
         for name in LEAKS
-        if (one := manifest.leakage.get(name)) and one.value is not None
+        if (figure := manifest.leakage.get(name)) and figure.value is not None
     ]
     if not shares:
         return t("not known")
     figures = (manifest.leakage.get(name) for name in LEAKS)
     reasons = dict.fromkeys(
-        t(one.reason).replace("`", "") for one in figures if one and one.value is None and one.reason
+        t(figure.reason).replace("`", "") for figure in figures if figure and figure.value is None and figure.reason
     )
     shares += [t("more is not known: {reasons}", reasons=", ".join(reasons))] if reasons else []
     of = f"{manifest.splits['test'].count:,}"
     return t("of {of} test samples: {shares}", of=of, shares="; ".join(shares))
 
 
-def normalized(manifest: Manifest, t: Words) -> str:
+def normalization(manifest: Manifest, t: Words) -> str:
     """Return what a loader normalizes by, and which normalization the stored values have already."""
     normal = manifest.normalization
     if normal is None:
         return t("not recorded")
     figures = "; ".join(
-        "{} {} ± {}".format(_with_unit(band.name, band.unit, t), *map(signed, normal.digits(band.name)))
+        "{} {} ± {}".format(_with_unit(band.name, band.unit, t), *map(format_minus, normal.digits(band.name)))
         for band in manifest.bands
     )
     step = next((step for step in reversed(manifest.applied) if step.step == "normalize"), None)
@@ -171,11 +171,11 @@ def _by_band(parameters: Mapping[str, Any], manifest: Manifest, t: Words) -> str
     units = parameters.get("units", [""] * len(names))
     if any(not isinstance(values, list) or len(values) != len(names) for values in (*figures.values(), units)):
         return ""
-    told = []
+    texts = []
     for i, (band, unit) in enumerate(zip(names, units, strict=True)):
-        values = ", ".join(f"{name} {signed(f'{each[i]:.4g}')}" for name, each in figures.items())
-        told.append(f"{_with_unit(band, unit, t)} {values}")
-    return f" ({'; '.join(told)})"
+        values = ", ".join(f"{name} {format_minus(f'{each[i]:.4g}')}" for name, each in figures.items())
+        texts.append(f"{_with_unit(band, unit, t)} {values}")
+    return f" ({'; '.join(texts)})"
 
 
 def data(manifest: Manifest, t: Words) -> list[Row]:
@@ -185,7 +185,7 @@ def data(manifest: Manifest, t: Words) -> list[Row]:
         (t("Data set"), f"{manifest.dataset} {manifest.version}{f', {manifest.variant}' if manifest.variant else ''}"),
         (t("Licence"), manifest.licence),
         (t("Citation"), manifest.citation),
-        (t("Who vouches"), f"{t(EVIDENCE[manifest.evidence])} ({manifest.evidence})"),
+        (t("Evidence"), f"{t(EVIDENCE[manifest.evidence])} ({manifest.evidence})"),
         (t("Image"), sample_shape(manifest.frames, len(manifest.bands), manifest.shape)),
         (t("Pixel size"), pixel),
         (t("Range axis"), manifest.range_axis),
@@ -203,7 +203,7 @@ def making(manifest: Manifest, t: Words) -> list[Row]:
         ("sar-data", manifest.sar_data_version),
         (t("Container"), f"{manifest.format}{f', {manifest.compression}' if manifest.compression else ''}"),
         (t("Stored type"), f"{manifest.storage.dtype}{scale}"),
-        (t("Records here and published"), " / ".join(_published(manifest) or ())),
+        (t("Records here and published"), " / ".join(_record_counts(manifest) or ())),
         (t("Content digest"), manifest.content_digest),
         (t("Recipe digest"), manifest.recipe_digest),
         (t("SHA256SUMS"), manifest.sums),
@@ -228,19 +228,19 @@ def _step(name: str, parameters: Mapping[str, Any]) -> str:
 
 def sources(manifest: Manifest) -> list[tuple[str, str, str]]:
     """Return name, address and published checksum of the data set's files, as this version knows them."""
-    spec = _declared(manifest)
-    return [] if spec is None else [(one.name, one.url, one.checksum or "") for one in spec.sources]
+    spec = _declaration(manifest)
+    return [] if spec is None else [(source.name, source.url, source.checksum or "") for source in spec.sources]
 
 
 def hashes(manifest: Manifest) -> list[tuple[str, str]]:
     """Return the files whose hashes the build keeps beside those of its images: lists, and files of an import."""
     lists = manifest.split_policy.notes.get("lists")
-    found = {}
+    digests = {}
     if isinstance(lists, Mapping):
-        found = {name: str(one.get("xxh3_128", "")) for name, one in lists.items() if isinstance(one, Mapping)}
+        digests = {name: str(entry.get("xxh3_128", "")) for name, entry in lists.items() if isinstance(entry, Mapping)}
     if manifest.imported_from:
-        found |= dict(manifest.imported_from.sha256)
-    return [(name, digest) for name, digest in found.items() if digest][:MOST_LINES]
+        digests |= dict(manifest.imported_from.sha256)
+    return [(name, digest) for name, digest in digests.items() if digest][:MOST_LINES]
 
 
 def recipe(manifest: Manifest) -> str:
@@ -264,8 +264,8 @@ def splitting(manifest: Manifest, t: Words) -> list[Row]:
 def pixels(manifest: Manifest, t: Words) -> list[Row]:
     """Return what was odd about the pixels."""
     suspect = (
-        (t("Suspect pixels"), f"{band}: {percent(one.share)} ({_kinds(one.model_dump(exclude={'pixels'}))})")
-        for band, one in manifest.suspect_pixels.items()
+        (t("Suspect pixels"), f"{band}: {percent(suspect.share)} ({_kinds(suspect.model_dump(exclude={'pixels'}))})")
+        for band, suspect in manifest.suspect_pixels.items()
     )
     return [
         *suspect,
@@ -285,7 +285,7 @@ def _kinds(counts: Mapping[str, int]) -> str:
 def brief(value: Any) -> str:
     """Return a value of a document in one line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {brief(one)}" for name, one in sorted(value.items()))
+        return ", ".join(f"{name} {brief(item)}" for name, item in sorted(value.items()))
     if isinstance(value, list):
         return "; ".join(map(brief, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -47,7 +47,7 @@ class Map:
     of: int
 
 
-def mapped(index: pa.Table) -> Map | None:
+def draw_map(index: pa.Table) -> Map | None:
     """Return the map of packed rows of an index, None where nobody knows on which ground any of them lies."""
     ground = ground_of(index)
     exact = len(index) <= MOST_EXACT
@@ -68,7 +68,7 @@ def mapped(index: pa.Table) -> Map | None:
         meridians=x.ticks(5),
         parallels=y.ticks(5),
         world=_land(*_WORLD) if x.high - x.low < LOCAL else [],
-        place=_placed(x, y),
+        place=_place_on_world(x, y),
         shown=int(known.sum()),
         of=len(index),
     )
@@ -76,12 +76,12 @@ def mapped(index: pa.Table) -> Map | None:
 
 def _degrees(ground: Footprints) -> Boxes:
     """Return the footprints in degrees, NaN where the place on the earth is not known."""
-    found = np.full((len(ground), 4), np.nan)
+    boxes = np.full((len(ground), 4), np.nan)
     for name, rows in ground.members.items():
         if frames.is_on_earth(name):
             corners = [frames.to_degrees(name, ground.boxes[rows][:, pair]) for pair in ([0, 1], [2, 3])]
-            found[rows] = np.concatenate(corners, axis=1)
-    return found
+            boxes[rows] = np.concatenate(corners, axis=1)
+    return boxes
 
 
 def _axes(boxes: Boxes) -> tuple[Axis, Axis]:
@@ -99,12 +99,12 @@ def _axes(boxes: Boxes) -> tuple[Axis, Axis]:
 
 def _land(x: Axis, y: Axis) -> list[str]:
     """Return the outlines that reach into a map."""
-    found = []
+    lines = []
     for ring in land():
         low, high = ring.min(axis=0), ring.max(axis=0)
         if low[0] < x.high and high[0] > x.low and low[1] < y.high and high[1] > y.low:
-            found.append(path(np.column_stack([x.of(ring[:, 0]), y.of(ring[:, 1])]), close=True))
-    return found
+            lines.append(path(np.column_stack([x.of(ring[:, 0]), y.of(ring[:, 1])]), close=True))
+    return lines
 
 
 def _marks(boxes: Boxes, axes: tuple[Axis, Axis], least: int, exact: bool) -> str:
@@ -128,7 +128,7 @@ def _marks(boxes: Boxes, axes: tuple[Axis, Axis], least: int, exact: bool) -> st
 _WORLD = (Axis(-180, 180, 0, LOCATOR), Axis(-60, 85, LOCATOR * 145 / 360, 0))
 
 
-def _placed(x: Axis, y: Axis) -> tuple[float, float, float, float]:
+def _place_on_world(x: Axis, y: Axis) -> tuple[float, float, float, float]:
     """Return left, top, width and height of a map on the small one."""
     left, right = (_WORLD[0].at(value) for value in (x.low, x.high))
     top, bottom = (_WORLD[1].at(value) for value in (y.high, y.low))

@@ -43,11 +43,11 @@ class Card:
     @property
     def reasons(self) -> dict[str, list[str]]:
         """Why figures are not known, or not of all samples → their names."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name, row in self.figures.items():
             for text in dict.fromkeys(figure.reason for figure in row.values() if figure and figure.reason):
-                found.setdefault(text, []).append(name)
-        return found
+                names.setdefault(text, []).append(name)
+        return names
 
 
 def card(manifest: Manifest, rows: Rows) -> Card:
@@ -61,9 +61,9 @@ def card(manifest: Manifest, rows: Rows) -> Card:
     for prefix in prefixes:
         judged, other = (rows.splits[name].select(INDEX_COLUMNS) for name in PAIRS[prefix])
         near = manifest.leakage.get(f"{prefix}near_duplicate")
-        found = _pairs(judged, other, rows, looks=bool(near and near.value))
-        if found:
-            return Card(figures, min(len(judged), MOST_JUDGED), len(judged), PAIRS[prefix], found)
+        pairs = _pairs(judged, other, rows, looks=bool(near and near.value))
+        if pairs:
+            return Card(figures, min(len(judged), MOST_JUDGED), len(judged), PAIRS[prefix], pairs)
     return Card(figures, 0, 0, PAIRS[""], [])
 
 
@@ -75,6 +75,6 @@ def _pairs(judged: pa.Table, other: pa.Table, rows: Rows, *, looks: bool) -> lis
     if looks and rows.samples is not None and len(judged) + len(other) <= MOST_LOOKS:
         thumbs = thumbs_of(rows.samples, rows.bands)
         sides = (thumbs[pc.index_in(side["key"], rows.index["key"]).to_numpy()] for side in (judged, other))
-        found = find_alike(*sides)
-        partner, beyond = found.partner, found.beyond
+        alike = find_alike(*sides)
+        partner, beyond = alike.partner, alike.beyond
     return list(islice(worst_pairs(judged, other, partner, beyond), SHOWN))

@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 MOST_CHARACTERS = 4000  # of one text
 
 
-def rendered(template: str, language: Language, **facts: Any) -> bytes:
+def render(template: str, language: Language, **facts: Any) -> bytes:
     """Return a page of facts in a language."""
     words = Words(language)
     text = _environment().get_template(template).render(t=words, lang=words.tag, **facts)
@@ -33,7 +33,7 @@ def drawn(text: str) -> Markup:
 
 @cache
 def _environment() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -41,8 +41,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(count=lambda value: f"{value:,}", percent=percent, coded=coded)
-    return found
+    environment.filters.update(count=lambda value: f"{value:,}", percent=percent, coded=mark_code)
+    return environment
 
 
 def _cut(value: Any) -> Any:
@@ -54,10 +54,10 @@ def _cut(value: Any) -> Any:
     return value
 
 
-def coded(text: str) -> Markup:
+def mark_code(text: str) -> Markup:
     """Return a sentence, escaped, whose words in backquotes are code."""
     parts = [Markup.escape(part) for part in text.split("`")]
-    return Markup("").join(Markup("<code>{}</code>").format(one) if i % 2 else one for i, one in enumerate(parts))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def percent(share: float) -> str:

@@ -33,7 +33,7 @@ MASKS = (
     *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#332288", "#ddcc77"),
     *("#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#cc6677"),
 )
-"""Colours of classes, apart for colour-blind eyes (Tol 2021, personal.sron.nl/~pault); more classes begin anew."""
+"""Colours of classes, apart for colour-blind eyes (Tol 2021, personal.sron.nl/~pault); more classes repeat them."""
 OUTLINES = ("#56b4e9", "#e69f00", "#2ee6a8", "#f0e442", "#ff7847", "#e58ac3", "#8fb3ff", "#c8e05a")
 """Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008)."""
 
@@ -67,19 +67,19 @@ def pictures(build: Build, rows: pa.Table) -> tuple[dict[str, Picture], str]:
             masked = place.mask_offset is not None
             masks.append(_mask(reader.mask(place)[:height, :width], side) if masked else "")
     shown, note = stretch(images, units_of(build.manifest))
-    found = {}
+    by_key = {}
     for row, picture, mask in zip(rows.to_pylist(), shown, masks, strict=True):
-        objects = [to_object(one) for one in row.get("objects") or ()]
-        found[row["key"]] = Picture(
+        objects = [to_object(item) for item in row.get("objects") or ()]
+        by_key[row["key"]] = Picture(
             key=row["key"],
             split=row["split"],
             size=(row["width"], row["height"]),
-            image=embedded(np.rint(255 * picture).astype(np.uint8)),
+            image=embed_png(np.rint(255 * picture).astype(np.uint8)),
             mask=mask,
             outlines=_outlines(objects),
             labels=row["labels"] or [],
         )
-    return found, note
+    return by_key, note
 
 
 def _shrunk(image: npt.NDArray[np.floating], side: int) -> Floats:
@@ -98,27 +98,27 @@ def _shrunk(image: npt.NDArray[np.floating], side: int) -> Floats:
 
 def _mask(mask: Mask, side: int) -> str:
     step = max(1, -(-max(mask.shape) // side))
-    return embedded(mask[::step, ::step].astype(np.uint8), palette=True)
+    return embed_png(mask[::step, ::step].astype(np.uint8), palette=True)
 
 
 def _outlines(objects: Sequence[Object]) -> list[tuple[str, str]]:
     """Return the most exact outlines of objects, a path and a colour each, as many as a picture has room for."""
-    found: list[tuple[str, str]] = []
+    outlines: list[tuple[str, str]] = []
     room = MOST_POINTS
-    for one in objects:
-        left, top, right, bottom = one.box
-        turned = () if one.rotated is None else (corners(one.rotated),)
-        rings = one.polygons or turned or ((left, top, right, top, right, bottom, left, bottom),)
+    for item in objects:
+        left, top, right, bottom = item.box
+        turned = () if item.rotated is None else (corners(item.rotated),)
+        rings = item.polygons or turned or ((left, top, right, top, right, bottom, left, bottom),)
         room -= sum(map(len, rings)) // 2
         if room < 0:
             break
         lines = (np.reshape(ring, (-1, 2)).round(1).tolist() for ring in rings)
         text = "".join(f"M{'L'.join(f'{x:g} {y:g}' for x, y in line)}z" for line in lines)
-        found.append((drawn(text), OUTLINES[one.label % len(OUTLINES)]))
-    return found
+        outlines.append((drawn(text), OUTLINES[item.label % len(OUTLINES)]))
+    return outlines
 
 
-def embedded(pixels: npt.NDArray[np.uint8], *, palette: bool = False) -> str:
+def embed_png(pixels: npt.NDArray[np.uint8], *, palette: bool = False) -> str:
     """Return pixels [y, x, 1 or 3] as the address of a PNG inside of the page, or a mask [y, x] in MASKS."""
     height, width = pixels.shape[:2]
     kind = 3 if palette else 0 if pixels.shape[2] == 1 else 2  # indexed, grey or RGB (PNG, ISO/IEC 15948, 11.2.2)

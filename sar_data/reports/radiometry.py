@@ -42,7 +42,7 @@ class Histogram:
 
 def histograms(manifest: Manifest, parts: Mapping[str, Stratum]) -> list[Histogram]:
     """Return a histogram a band on its unit's axis and, of calibrated units, one of power."""
-    found = []
+    charts = []
     for band in manifest.bands[:MOST_BANDS]:
         sketches = {name: part.sketches[band.name] for name, part in parts.items()}
         known = {name: sketch for name, sketch in sketches.items() if sketch is not None}
@@ -55,14 +55,14 @@ def histograms(manifest: Manifest, parts: Mapping[str, Stratum]) -> list[Histogr
         unit = "dB" if band.unit in DECIBELS else AXES.get(band.unit, band.unit)
         figures = _train(manifest, band.name)
         on_axis = None if figures is None else figures.db if band.unit in ("power", "amplitude") else figures.stored
-        found.append(_drawn(band.name, unit, known, Axis(low, max(high, low + 1e-6), LEFT, WIDTH), on_axis))
+        charts.append(_drawn(band.name, unit, known, Axis(low, max(high, low + 1e-6), LEFT, WIDTH), on_axis))
         if band.unit in DECIBELS:
             powers = {name: _in_power(sketch) for name, sketch in known.items()}
             first = next(iter(powers.values()))
             most = float(np.interp(MOST_POWER, first.shares, first.nodes))
-            told = None if figures is None else figures.stored if band.unit == "power" else figures.power
-            found.append(_drawn(band.name, "power", powers, Axis(0, max(most, 1e-12), LEFT, WIDTH), told))
-    return found
+            of_power = None if figures is None else figures.stored if band.unit == "power" else figures.power
+            charts.append(_drawn(band.name, "power", powers, Axis(0, max(most, 1e-12), LEFT, WIDTH), of_power))
+    return charts
 
 
 def _train(manifest: Manifest, band: str) -> BandStatistics | None:
@@ -70,14 +70,14 @@ def _train(manifest: Manifest, band: str) -> BandStatistics | None:
     return None if train is None else train.bands.get(band)
 
 
-def _in_power(one: Sketch) -> Sketch:
+def _in_power(sketch: Sketch) -> Sketch:
     """Return a distribution on an axis of dB as that of the power."""
-    return Sketch("power", 10 ** (one.nodes / 10), one.shares)
+    return Sketch("power", 10 ** (sketch.nodes / 10), sketch.shares)
 
 
 def _drawn(band: str, unit: str, known: Mapping[str, Sketch], x: Axis, figures: DomainStatistics | None) -> Histogram:
     edges = np.linspace(x.low, x.high, BINS + 1)
-    shares = {name: 100 * np.diff(np.interp(edges, one.nodes, one.shares)) for name, one in known.items()}
+    shares = {name: 100 * np.diff(np.interp(edges, sketch.nodes, sketch.shares)) for name, sketch in known.items()}
     most = max(float(heights.max()) for heights in shares.values())
     y = Axis(0, 1.05 * max(most, 1e-9), HEIGHT - BOTTOM, TOP)
     lines = {}
@@ -104,22 +104,22 @@ class Figures:
 def figures(manifest: Manifest) -> list[Figures]:
     """Return the figures of each band in each domain that it has."""
     splits = [name for name in SPLITS if name in (manifest.statistics or {}) and manifest.splits[name].count]
-    found = []
+    tables = []
     for band in manifest.bands[:MOST_BANDS]:
         whole = [(manifest.statistics or {})[name].bands[band.name] for name in splits]
         for domain in ("stored", "db", "power"):
-            parts = [getattr(one, domain) for one in whole]
+            parts = [getattr(part, domain) for part in whole]
             if parts and parts[0] is not None and (domain == "stored" or parts[0].unit != whole[0].stored.unit):
                 rows = [(name, [_value(part, name) for part in parts]) for name in FIGURES]
-                found.append(Figures(band.name, parts[0].unit, splits, rows))
-    return found
+                tables.append(Figures(band.name, parts[0].unit, splits, rows))
+    return tables
 
 
 def _value(part: DomainStatistics | None, name: str) -> float | None:
     if part is None:
         return None
-    found = part.percentiles.get(name) if name in part.percentiles else getattr(part, name, None)
-    return None if found is None else float(found)
+    value = part.percentiles.get(name) if name in part.percentiles else getattr(part, name, None)
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,15 @@ class Masked:
     zeros: int | None
 
 
-def masked(manifest: Manifest) -> list[Masked]:
+def count_masked(manifest: Manifest) -> list[Masked]:
     """Return the masked pixels of each band and split."""
-    found = []
+    counts = []
     for band in manifest.bands[:MOST_BANDS]:
         for name in SPLITS:
             statistics = (manifest.statistics or {}).get(name)
             if statistics is None or not manifest.splits[name].count:
                 continue
-            one = statistics.bands[band.name]
-            lost = {reason: count for reason, count in one.masked.items() if count}
-            found.append(Masked(band.name, name, one.count + sum(lost.values()), lost, one.zeros))
-    return found
+            figures = statistics.bands[band.name]
+            lost = {reason: count for reason, count in figures.masked.items() if count}
+            counts.append(Masked(band.name, name, figures.count + sum(lost.values()), lost, figures.zeros))
+    return counts

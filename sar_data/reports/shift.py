@@ -38,15 +38,15 @@ def strata(manifest: Manifest, rows: Rows) -> list[Strata]:
     if rows.drawn_samples is None or not len(rows.drawn):
         return []
     names = [name for name in BY if name not in LEFT_OUT and (name != "platform" or "attrs" in rows.drawn.column_names)]
-    found = []
+    tables = []
     for by in (*names, *_attributes(rows)):
         try:
             parts = divide(rows.drawn, rows.drawn_samples, manifest, by)
         except UsageError:  # nothing known of any image
             continue
         if len(parts) > 1:
-            found.append(_table(by, parts))
-    return found
+            tables.append(_table(by, parts))
+    return tables
 
 
 def _attributes(rows: Rows) -> list[str]:
@@ -55,13 +55,13 @@ def _attributes(rows: Rows) -> list[str]:
         return []
     table = [{pair["name"]: pair["value"] for pair in row} for row in rows.drawn["attrs"].to_pylist()]
     parted = {_parts(rows.drawn[name].to_pylist()) for name in ("group", "place", "relative_orbit")}
-    found = []
+    names = []
     for name in dict.fromkeys(name for row in table for name in row):
         values = [row.get(name) for row in table]
         if len(set(values)) in FEW and name not in BY and _parts(values) not in parted:
             parted.add(_parts(values))
-            found.append(name)
-    return found[:MOST_ATTRIBUTES]
+            names.append(name)
+    return names[:MOST_ATTRIBUTES]
 
 
 def _parts(values: Sequence[object]) -> tuple[int, ...]:
@@ -76,8 +76,8 @@ def _table(by: str, parts: dict[str, Stratum]) -> Strata:
         name: (
             part.images,
             {
-                band: (one.stored.centre, moved[name].get(band) if name in moved else None)
-                for band, one in list(part.figures.bands.items())[:MOST_BANDS]
+                band: (figures.stored.centre, moved[name].get(band) if name in moved else None)
+                for band, figures in list(part.figures.bands.items())[:MOST_BANDS]
             },
         )
         for name, part in list(parts.items())[:MOST_PARTS]

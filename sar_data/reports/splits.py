@@ -23,14 +23,14 @@ class Bars:
 def bars(manifest: Manifest) -> list[Bars]:
     """Return the shares of samples by class, and of pixels by class where there are masks."""
     splits = {name: manifest.splits[name] for name in SPLITS if name in manifest.splits and manifest.splits[name].count}
-    found = {"samples": {name: dict(split.class_shares) for name, split in splits.items()}}
+    charts = {"samples": {name: dict(split.class_shares) for name, split in splits.items()}}
     pixels = {}
     for name, split in splits.items():
         counts = split.mask_pixels or {}
         total = sum(counts.values())
         pixels[name] = {label: count / total for label, count in counts.items()} if total else {}
-    found["pixels"] = pixels
-    return [one for of, shares in found.items() if (one := _bars(of, shares)) is not None]
+    charts["pixels"] = pixels
+    return [chart for of, shares in charts.items() if (chart := _bars(of, shares)) is not None]
 
 
 def _bars(of: str, shares: dict[str, dict[str, float]]) -> Bars | None:

@@ -6,7 +6,7 @@ import base64
 
 from sar_data.errors import SarDataError
 from sar_data.reports import facts, radiometry, shift
-from sar_data.reports.page import rendered
+from sar_data.reports.page import render
 from sar_data.reports.rows import read
 from sar_data.reports.words import Words
 from sar_data.sealed.opened import Build
@@ -32,19 +32,19 @@ def pictures(build: Build) -> str:
 
     The pictures are inside, as addresses of data. What cannot be drawn is left out.
     """
-    found = []
+    parts = []
     try:
         charts = radiometry.histograms(build.manifest, shift.by_split(build.manifest, read(build)))
         size = (radiometry.WIDTH, radiometry.HEIGHT, radiometry.LEFT, radiometry.BOTTOM)
-        for one in charts:
-            svg = rendered("histogram.svg", "en", one=one, size=size, colours=COLOURS)
-            found.append(_image(f"Histogram of {one.band} in {one.unit}", "svg+xml", svg))
+        for chart in charts:
+            svg = render("histogram.svg", "en", one=chart, size=size, colours=COLOURS)
+            parts.append(_image(f"Histogram of {chart.band} in {chart.unit}", "svg+xml", svg))
         sheet, _ = contact_sheet.draw(build, split=next(iter(nonempty_splits(build.manifest))), count=SAMPLES)
         jpeg = encode(sheet, ".jpg", dpi=DOTS, pil_kwargs={"quality": QUALITY})
-        found.append(_image("\n\nSamples", "jpeg", jpeg))
+        parts.append(_image("\n\nSamples", "jpeg", jpeg))
     except SarDataError:  # a build without samples.parquet, or whose shards are gone
         pass
-    return " ".join(found)
+    return " ".join(parts)
 
 
 def _image(text: str, kind: str, data: bytes) -> str:

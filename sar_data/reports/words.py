@@ -65,16 +65,16 @@ class Words:
     def __call__(self, text: str, **values: Any) -> str:
         """Return a text in the language, with values in the places of their names; one that has no other stays."""
         if self.language == "zh" and text in CHINESE:
-            found = CHINESE[text]
+            template = CHINESE[text]
         else:
             prefix, _, name = text.partition(".")
-            found = ENGLISH.get(text, name if prefix == "by" else text)
-        return found.format(**values) if values else found
+            template = ENGLISH.get(text, name if prefix == "by" else text)
+        return template.format(**values) if values else template
 
 
 def language_of(name: str) -> Language:
     """Return the language of a name; raise UsageError where there is none."""
-    found: dict[str, Language] = {one: one for one in LANGUAGES}
-    if name not in found:
-        raise unknown("language", name, found)
-    return found[name]
+    languages: dict[str, Language] = {language: language for language in LANGUAGES}
+    if name not in languages:
+        raise unknown("language", name, languages)
+    return languages[name]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from sar_data.errors import SarDataError
 from sar_data.reports.build import beside, check_name
-from sar_data.reports.page import drawn, rendered
+from sar_data.reports.page import drawn, render
 from sar_data.reports.pictures import Picture, pictures
 from sar_data.reports.rows import read as rows_of
 from sar_data.reports.words import language_of
@@ -60,7 +60,7 @@ def report(runs: Path | str | Iterable[Path | str], *, out: Path | str | None = 
     figures = dict.fromkeys(name for run in found for name in documents.figures(run.metrics))
     parts = [name for split in splits for name in figures if name.startswith(f"{split}/")]  # of each of several builds
     shown = found[:MOST_RUNS]
-    whole = rendered(
+    whole = render(
         "runs.html",
         spoken,
         runs=found,

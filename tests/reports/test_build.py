@@ -101,7 +101,7 @@ def test_the_beginning_of_a_report_of_a_baked_build_answers_five_questions(
 ) -> None:
     baked = sar_data.convert(sealed["zarr"].path, out=tmp_path, normalize="zscore", workers=1)
     text = " ".join(Document(report(baked, tmp_path / "x.html")).text.split())
-    short = text[text.index("In short") : text.index("Who vouches")]
+    short = text[text.index("In short") : text.index("Evidence")]
     manifest, train = baked.manifest, sealed["zarr"].manifest.normalization
     assert manifest.parent
     assert train
