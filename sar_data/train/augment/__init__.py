@@ -21,7 +21,7 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.stream.normalize import Figures, figures_of, normalizer, of_channels, units_of
 from sar_data.stream.targets import task_of
 from sar_data.train.augment import objects, resample, steps, symmetry
-from sar_data.train.augment.draws import whole
+from sar_data.train.augment.draws import seeds
 from sar_data.train.augment.mixup import Mixup, mixed
 from sar_data.train.augment.power import Power
 from sar_data.train.augment.preparation import Batch, Preparation, masks, side_by_side
@@ -97,8 +97,7 @@ class Augment:
         chance = draws.cpu()
         image = side_by_side(batch["image"])
         if self._speckle is not None:
-            upper, lower = whole(chance[:, SPECKLE]).unbind(1)
-            image = self._speckle(image, (upper << 24) | lower)
+            image = self._speckle(image, seeds(chance[:, SPECKLE]))
         if symmetry.EXCHANGE in self.steps:
             image = symmetry.exchanged(image, chance[:, EXCHANGE] < 0.5)
         found = batch | {"image": self._prepared.toned(image, chance[:, TONE])}

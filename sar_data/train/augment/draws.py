@@ -33,3 +33,9 @@ def draws(seed: int, epoch: int, position: int, count: int, columns: int = COLUM
 def whole(draw: Tensor, bits: int = 24) -> Tensor:
     """Return int64 in 0 … 2**bits - 1 of uniform numbers, at most all the 24 bits they have."""
     return (draw.double() * 2.0**bits).long()
+
+
+def seeds(chance: Tensor) -> Tensor:
+    """Return int64 [count] of 48 bits, of two uniform numbers [count, 2] each."""
+    upper, lower = whole(chance).unbind(1)
+    return (upper << 24) | lower

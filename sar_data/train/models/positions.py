@@ -1,4 +1,4 @@
-"""What tokens on a grid know of each other's places: relative positions, tables of biases, distances."""
+"""What tokens on a grid know of their places and of each other's: waves, relative positions, biases, distances."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import math
 
 import torch
 from torch import Tensor
+
+
+def sine_cosine(grid: tuple[int, int], width: int, *, prefix: int) -> Tensor:
+    """Return fixed positions float32 [1, prefix + rows · columns, width] as MAE's and Scale-MAE's code has them.
+
+    Those of the prefix, such as a class token, are 0.
+    """
+    rate = 10000 ** -(torch.arange(width // 4, dtype=torch.float64) / (width / 4))
+    rows, columns = torch.meshgrid(*map(torch.arange, grid), indexing="ij")
+    # The first half of the vector is of the column, the second of the row.
+    angles = [place.reshape(-1, 1).double() * rate for place in (columns, rows)]
+    waves = torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1)
+    return torch.cat([waves.new_zeros(prefix, width), waves])[None].float()
 
 
 def relative(query: Tensor, sides: tuple[int, int], down: Tensor, along: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torch.nn.functional import interpolate
 from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.train.models.encoder import FINAL, Backbone
+from sar_data.train.models.positions import sine_cosine
 
 # What lies beside an encoder: decoders and heads, what is computed anyhow, and of RVSA what a plain ViT does not have.
 BESIDE = re.compile(
@@ -55,8 +56,9 @@ def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], 
     for first in own.keys() & stems_of(encoder):
         own[first] = stem(own[first])
     if "pos_embed" in target and (computed or COMPUTED in tensors):
-        own["pos_embed"] = _computed(target["pos_embed"], encoder.net)
-        done.resized["pos_embed"] = f"computed for {tuple(encoder.net.patch_embed.grid_size)}"
+        like, grid = target["pos_embed"], tuple(encoder.net.patch_embed.grid_size)
+        own["pos_embed"] = sine_cosine(grid, like.shape[2], prefix=like.shape[1] - math.prod(grid)).to(like)
+        done.resized["pos_embed"] = f"computed for {grid}"
     for name in own.keys() & target.keys():
         own[name] = shaped(name, own[name], target[name], encoder.net, done.resized)
     done.fresh += [name for name in FRESH if name in target and name not in own]
@@ -101,19 +103,6 @@ def shaped(name: str, value: Tensor, like: Tensor, net: Any, resized: dict[str, 
 
 def _is_square(number: int) -> bool:
     return number > 0 and math.isqrt(number) ** 2 == number
-
-
-def _computed(like: Tensor, net: Any) -> Tensor:
-    """Return sine-cosine position embeddings as MAE's and Scale-MAE's code has them, zero for the class token."""
-    height, width = net.patch_embed.grid_size
-    dim = like.shape[2]
-    rate = 10000 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    # The first half of the vector is of the column, the second of the row.
-    angles = [place.reshape(-1, 1).double() * rate for place in (columns, rows)]
-    grid = torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=1)
-    prefix = torch.zeros(like.shape[1] - height * width, dim, dtype=grid.dtype)
-    return torch.cat([prefix, grid])[None].to(like)
 
 
 def _complete(encoder: Backbone, own: dict[str, Tensor], target: dict[str, Tensor], spared: Collection[str]) -> None:

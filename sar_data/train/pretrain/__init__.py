@@ -1,0 +1,1 @@
+"""Self-supervised pretraining: an encoder learns to predict the patches of an image that it does not see."""
