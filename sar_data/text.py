@@ -81,7 +81,10 @@ def literal(value: Any) -> str:
 
 
 def csv_lines(rows: Iterable[Iterable[object]]) -> str:
-    """Return rows as CSV. A text that a spreadsheet would compute begins with an apostrophe, but no number does."""
+    """Return rows as CSV. A text that a spreadsheet would compute begins with an apostrophe, but no number does.
+
+    A text that begins so already gets one more, so that different texts stay different.
+    """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
@@ -94,5 +97,5 @@ def _cell(value: object) -> object:
     try:
         float(value)
     except ValueError:
-        return f"'{value}" if value.startswith(COMPUTED) else value
+        return f"'{value}" if value.lstrip("'").startswith(COMPUTED) else value
     return value

@@ -37,6 +37,7 @@ def test_json_may_have_any_of_them(encoding: str) -> None:
 @pytest.mark.parametrize("text", ["=1+1", "+1+1", "-2+3|x", "@SUM(1)", "\t=1", "\n=1", "-", "=", "-name", "+a@b"])
 def test_no_text_of_a_table_is_computed_by_a_spreadsheet(text: str) -> None:
     assert cells_of(csv_lines([["key", text], [text, 1.0]])) == [["key", f"'{text}"], [f"'{text}", "1.0"]]
+    assert cells_of(csv_lines([[f"'{text}"]])) == [[f"''{text}"]]  # which is another text
 
 
 def test_numbers_and_other_texts_of_a_table_stay() -> None:

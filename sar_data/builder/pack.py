@@ -136,6 +136,8 @@ def proven(job: Job, shard: Shard) -> bool:
     proof = Proof.load(job.proof(shard))
     if proof is None or proof.recipe != job.recipe or (job.statistics and proof.statistics is None):
         return False
+    if not proof.fits(shard.count, job.layout.units):
+        return False
     if job.bad_records == "stop" and not pc.all(proof.slots["valid"]).as_py():
         return False  # packed under quarantine, which this run does not accept
     container, layout = job.container, job.layout

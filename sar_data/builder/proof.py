@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sar_data.sealed.index import MASKED
 from sar_data.sealed.names import Count, Sha256
 from sar_data.statistics.stats import BandStats
 from sar_data.system import durable
+from sar_data.system.arrow import read_table
 
 DIGEST = 16  # bytes of xxh3_128
 SLOTS = pa.schema(
@@ -69,6 +71,12 @@ class Proof:
     statistics: BandStats | None
     slots: pa.Table
 
+    def fits(self, count: int, units: Sequence[str]) -> bool:
+        """Say whether there is a slot for each of `count` records, and a figure for each band."""
+        lists = (self.clipped, self.unvalued, *self.suspects)
+        own = units if self.statistics is None else self.statistics.units
+        return len(self.slots) == count and {*map(len, lists)} == {len(units)} and tuple(own) == tuple(units)
+
     def save(self, path: Path) -> None:
         """Write the proof behind its own digest: no fsync, since one that a power cut tore is not believed."""
         facts = {name: getattr(self, name) for name in Facts.model_fields}
@@ -87,7 +95,7 @@ class Proof:
             data = path.read_bytes()
             if xxhash.xxh3_128_digest(data[DIGEST:]) != data[:DIGEST]:
                 return None
-            table = pa.ipc.open_file(data[DIGEST:]).read_all()
+            table = read_table(data[DIGEST:], path.name)
             document: dict[str, Any] = json.loads(table.schema.metadata[b"proof"])
             statistics = document.pop("statistics")
             facts = Facts.model_validate(document)
@@ -95,5 +103,5 @@ class Proof:
             if not table.schema.equals(SLOTS):
                 return None
             return cls(**dict(facts), statistics=statistics and BandStats.from_json(statistics), slots=table)
-        except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
+        except (OSError, pa.ArrowException, AttributeError, LookupError, ValueError, TypeError):
             return None

@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+import xxhash
 
 from sar_data.builder.itinerary import build, convert
-from sar_data.builder.proof import Proof
+from sar_data.builder.proof import DIGEST, SLOTS, Proof
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.target import FolderTarget
 from sar_data.errors import TargetError
@@ -123,6 +125,34 @@ def test_a_proof_that_cannot_be_read_is_not_believed(
     made, packed = site.build("zarr")
     assert packed == known["zarr"].shards - HOLD + 1
     known["zarr"].check(made.path)
+
+
+def test_a_proof_that_does_not_fit_its_shard_is_not_believed(site: Site, known: dict[str, Undisturbed]) -> None:
+    path = min((site.interrupt("zarr") / "proofs").glob("*.arrow"))
+    proof = Proof.load(path)
+    assert proof is not None
+    replace(proof, slots=proof.slots[1:], clipped=[0]).save(path)
+    made, packed = site.build("zarr")
+    assert packed == known["zarr"].shards - HOLD + 1
+    known["zarr"].check(made.path)
+
+
+def test_a_few_bytes_of_a_proof_do_not_ask_for_gigabytes(site: Site) -> None:
+    path = min((site.interrupt("zarr") / "proofs").glob("*.arrow"))
+    proof = Proof.load(path)
+    assert proof is not None
+    reason = pa.array(["0" * (300 << 20)] + [None] * (len(proof.slots) - 1))
+    slots = proof.slots.set_column(SLOTS.get_field_index("reason"), "reason", reason)
+    schema = slots.schema.with_metadata(
+        {"proof": pa.ipc.open_file(path.read_bytes()[DIGEST:]).schema.metadata[b"proof"]}
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(slots)
+    data = sink.getvalue().to_pybytes()
+    assert len(data) < 1 << 19
+    path.write_bytes(xxhash.xxh3_128_digest(data) + data)
+    assert Proof.load(path) is None
 
 
 @pytest.mark.parametrize("container", [name for name in CONTAINERS if name != "lmdb"])

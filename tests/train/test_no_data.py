@@ -137,12 +137,12 @@ def test_no_label_and_no_data_differ(tmp_path: Path) -> None:
     shares = [[0.9, 0.6], [0.1, 0.2], None]
     kept.keep(0, pa.table([[0, 1, 2], [[0, 0, 6, 5]] * 3, shares], schema=CLASSES))
     images = [Image(key, 6, 5, Place()) for key in ("=a", "b", "c")]
-    answers = Answers(images, [Whole((0, 1, 2))], kept, ("ship", "ice"), {"ship": 0.5, "ice": 0.7})
-    assert documents.write_classes(tmp_path, answers) == {"ship": 1, "ice": 0, "no data": 1}
-    assert [row["label"] for row in rows_of(tmp_path).values()] == [["ship"], [], None]
+    answers = Answers(images, [Whole((0, 1, 2))], kept, ("ship; boat", "ice"), {"ship; boat": 0.5, "ice": 0.5})
+    assert documents.write_classes(tmp_path, answers) == {"ship; boat": 1, "ice": 1, "no data": 1}
+    assert [row["label"] for row in rows_of(tmp_path).values()] == [["ship; boat", "ice"], [], None]
     lines = (tmp_path / "classes.csv").read_text().splitlines()
     assert lines[1:] == [
-        "'=a,0,0,6,5,,,,ship,0.8999999761581421,0.6000000238418579",
-        "b,0,0,6,5,,,,,0.10000000149011612,0.20000000298023224",
+        '\'=a,0,0,6,5,,,,"[""ship; boat"", ""ice""]",0.8999999761581421,0.6000000238418579',
+        "b,0,0,6,5,,,,[],0.10000000149011612,0.20000000298023224",
         "c,0,0,6,5,,,,,,",
     ]

@@ -2,13 +2,15 @@
 
 masks/KEY.tif          class numbers uint8 as a cloud-optimized GeoTIFF in the image's own grid, 255 no data
 classes.csv, .parquet  a row an image, or a window of a large one: the class said, and the share of each; both are null
-                       (empty in CSV) where there is no data
+                       (empty in CSV) where there is no data. Where there may be several classes, they are a list, in
+                       CSV one of JSON
 
 Files are written a few rows at a time, so that memory does not grow with the image.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,12 +148,17 @@ def write_classes(folder: Path, answers: Answers) -> dict[str, int]:
         file.write(csv_lines([schema.names]).encode())
         while some := list(islice(rows, AT_ONCE)):
             add(some)
-            shown = [{**row, "label": ";".join(row["label"] or ())} for row in some] if several else some
+            shown = [{**row, "label": _cell(row["label"])} for row in some] if several else some
             file.write(csv_lines([row[name] for name in schema.names] for row in shown).encode())
             for row in some:
                 label = row["label"]
                 said.update([NO_DATA] if label is None else label if several else [label])
     return {name: said[name] for name in (*answers.classes, NO_DATA)}
+
+
+def _cell(labels: list[str] | None) -> str | None:
+    """Return several labels as JSON, in which any name can stand among others."""
+    return labels if labels is None else json.dumps(labels, ensure_ascii=False)
 
 
 def _columns(answers: Answers) -> pa.Schema:
