@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from sar_data.errors import Reading
 from sar_data.raster.parquet_images import TreeFile
 from sar_data.spec import Tree
-from sar_data.system.arrow import find_messages, read_batch
+from sar_data.system.arrow import find_messages, read_batch, read_schema
 from sar_data.system.parquet import ROWS_A_BYTE, TooLarge, check_size, memory_limit
 
 SUFFIXES = (".arrow", ".parquet", ".feather")
@@ -45,7 +45,7 @@ def groups(tree: Tree, path: str) -> Groups:
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             return _groups(metadata.schema.to_arrow_schema(), counts, tree.size(path))
         first, *places = find_messages(partial(tree.pread, path), tree.size(path), path)
-        schema = pa.ipc.read_schema(pa.ipc.read_message(tree.pread(path, *first)))
+        schema = read_schema(tree.pread(path, *first))
         counts = [_batch(tree, path, schema, place).num_rows for place in places]
         return _groups(schema, counts, tree.size(path), tuple(places))
 

@@ -32,7 +32,7 @@ def read_table(data: bytes, path: str) -> pa.Table:
         first, *places = find_messages(lambda at, size: data[at : at + size], len(data), path)
     except struct.error as error:
         raise ValueError(str(error)) from error
-    schema = pa.ipc.read_schema(pa.ipc.read_message(data[first[0] : sum(first)]))
+    schema = read_schema(data[first[0] : sum(first)])
     room, batches = memory_limit(len(data)), list[pa.RecordBatch]()
     for start, size in places:
         batches.append(read_batch(data[start : start + size], schema, room))
@@ -40,9 +40,24 @@ def read_table(data: bytes, path: str) -> pa.Table:
     return pa.Table.from_batches(batches, schema)
 
 
+def read_schema(data: bytes) -> pa.Schema:
+    """Return the schema of a message; raise ValueError for another message and for names that are no UTF-8."""
+    schema = pa.ipc.read_schema(_message(data, "schema"))
+    schema.names  # noqa: B018 -- decodes them
+    return schema
+
+
+def _message(data: bytes, kind: str) -> pa.Message:
+    """Return a message of a kind; raise ValueError for another one, which pyarrow would read beyond its end."""
+    message = pa.ipc.read_message(data)
+    if message.type != kind:
+        raise ValueError(f"expected a {kind}, found a {message.type}")
+    return message
+
+
 def read_batch(data: bytes, schema: pa.Schema, room: int) -> pa.RecordBatch:
     """Return the rows of a message, whose columns have so many; raise TooLarge where they take more than `room`."""
-    message = pa.ipc.read_message(data)
+    message = _message(data, "record batch")
     try:
         need = _unpacked_bytes(bytes(message.metadata), message.body)
     except struct.error as error:

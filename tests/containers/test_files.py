@@ -233,6 +233,20 @@ def test_a_message_that_says_too_many_rows_is_refused(kind: pa.DataType, says: s
         groups(Folder.at(tmp_path), "b.arrow")
 
 
+def test_rows_in_the_place_of_a_schema_end_no_process(tmp_path: Path) -> None:
+    batch = pa.record_batch({"image": [[[1.0]]], "label": [1]})
+    rows, schema = batch.serialize().to_pybytes(), batch.schema.serialize().to_pybytes()
+    for messages, says in (
+        (rows + rows, "expected a schema, found a record batch"),
+        (schema + schema, "expected a record batch, found a schema"),
+        (schema.replace(b"image", b"imag\xff") + rows, "codec can't decode"),
+    ):
+        (tmp_path / "a.arrow").write_bytes(messages)
+        with pytest.raises(BadRecord, match=rf"a\.arrow: .*{says}"):
+            groups(Folder.at(tmp_path), "a.arrow")
+        groups.cache_clear()
+
+
 @pytest.mark.parametrize("compression", ["zstd", "lz4", None])
 def test_compressed_rows_are_read(eurosat: Pipeline, one: Written, tmp_path: Path, compression: str | None) -> None:
     kind = pa.list_(pa.list_(pa.list_(pa.float32())))
