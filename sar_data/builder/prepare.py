@@ -132,8 +132,18 @@ def open_source(request: BuildRequest, progress: Progress | None, say: Say | Non
     named = [file.name for file in request.pipeline.spec.sources]
     tree = open_tree(request.source, work=request.work, named=named, progress=progress, tell=say)
     fit = fit_source(request.pipeline, tree, request.source, request.complex_as)
-    _say_all((fit.layout, *fit.discovered), say)
+    _say_all((_describe_target(request), fit.layout, *fit.discovered), say)
     return fit, ListFinder.beside(request.source, request.lists, fit.tree, tree)
+
+
+def _describe_target(request: BuildRequest) -> str:
+    """Return a warning where builds would lie among the files that they are made of; "" elsewhere."""
+    if request.out.absolute() != request.source.absolute():
+        return ""
+    return (
+        f"{WARNING}`out={request.out}`: expected a folder beside the source, found the source itself: builds and raw "
+        "files will lie in one folder. Choose another `out=…`"
+    )
 
 
 def scan_source(

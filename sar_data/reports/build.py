@@ -77,6 +77,7 @@ def page(build: Build, language: Language) -> bytes:
         splitting=facts.splitting(manifest, t),
         pixels=facts.pixels(manifest, t),
         normalized=facts.normalization(manifest, t),
+        is_baked=facts.normalizing(manifest) is not None,
         counts={name: manifest.splits[name].count for name in SPLITS if name in manifest.splits},
         bars=splits.bars(manifest),
         card=card,

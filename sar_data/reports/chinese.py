@@ -260,10 +260,11 @@ CHINESE = {
     "None.": "无。",
     "Dropped objects": "舍弃的目标",
     # Use
-    (
-        "Images are normalized with the figures of the build's own train split. `sar-data verify {name}` checks the "
-        "build, with `{full}` every byte."
-    ): "图像用该构建自身训练集的统计量归一化。`sar-data verify {name}` 检查构建，加 `{full}` 则逐字节检查。",
+    "Images are normalized with the figures of the build's own train split.": "图像用该构建自身训练集的统计量归一化。",
+    "Images come as they are stored: normalized already.": "图像按存储的值给出：已经归一化。",
+    "`sar-data verify {name}` checks the build, with `{full}` every byte.": (
+        "`sar-data verify {name}` 检查构建，加 `{full}` 则逐字节检查。"
+    ),
     (
         "Measured with `sar-data bench`: {rate} samples/s, {ratio} of a memory map in the same run, {first} s to the "
         "first batch."

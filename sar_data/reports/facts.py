@@ -11,6 +11,7 @@ from sar_data.errors import UsageError
 from sar_data.reports.chart import format_minus
 from sar_data.reports.page import percent
 from sar_data.reports.words import Words
+from sar_data.sealed.documents import Applied
 from sar_data.sealed.manifest import Manifest
 from sar_data.spec import EVIDENCE, UNCITED, DatasetSpec, sample_shape
 from sar_data.split.cost import split_cost
@@ -144,7 +145,7 @@ def normalization(manifest: Manifest, t: Words) -> str:
         "{} {} ± {}".format(_with_unit(band.name, band.unit, t), *map(format_minus, normal.digits(band.name)))
         for band in manifest.bands
     )
-    step = next((step for step in reversed(manifest.applied) if step.step == "normalize"), None)
+    step = normalizing(manifest)
     if step is None:
         return t(
             "the stored values are not normalized; loaders do it by mean ± deviation of train alone: {figures}",
@@ -156,6 +157,11 @@ def normalization(manifest: Manifest, t: Words) -> str:
         method=method,
         figures=figures,
     )
+
+
+def normalizing(manifest: Manifest) -> Applied | None:
+    """Return the step that normalized the stored values, None where they are physical."""
+    return next((step for step in manifest.applied if step.step == "normalize"), None)
 
 
 def _method(name: str, t: Words) -> str:

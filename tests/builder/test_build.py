@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
+import sar_data
 from sar_data.builder.prepare import prepare
 from sar_data.builder.request import BuildRequest
 from sar_data.builder.scan import scan
@@ -42,6 +43,16 @@ def recipe(pipeline: Pipeline, source: Path, out: Path, **chosen: Any) -> str:
     """Return the recipe digest of a build that is only prepared."""
     with prepare(BuildRequest(dataset=pipeline, source=source, out=out, **options(**chosen)), Serial()) as draft:
         return draft.job.recipe
+
+
+def test_a_target_that_is_the_source_is_warned_of_and_found_again(small_source: Path, tmp_path: Path) -> None:
+    source, lines = copied(small_source, tmp_path / "source"), list[str]()
+    first, second = (
+        sar_data.build("bigearthnet-s1", source=source, out=source, split="random", runner="serial", say=lines.append)
+        for _ in range(2)
+    )
+    assert first.path == second.path
+    assert sum("expected a folder beside the source, found the source itself" in line for line in lines) == 2
 
 
 class TestRecipe:

@@ -121,6 +121,8 @@ def test_the_beginning_of_a_report_of_a_baked_build_answers_five_questions(
         "train alone now has mean ± deviation VV (z-score) 0 ± 1; VH (z-score) 0 ± 1",
     ):
         assert said in short, said
+    assert "seed=0, normalize=None)" in text
+    assert "Images come as they are stored: normalized already." in text
 
 
 def test_a_report_shows_samples_pairs_and_a_map(sealed: dict[str, Build], english: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from sar_data import cli
 from sar_data.cli.train import command
@@ -101,3 +102,31 @@ def test_the_snippets_run_one_after_the_other(classes: str, tmp_path: Path) -> N
         for snippet in snippets:
             exec(compile(snippet, page, "exec"), names)
     assert names["test"]["oa"] == names["metrics"].figures(names["splits"]["test"], names["classes"])["oa"]
+
+
+SMALLER = {
+    "--count 600": "--count 200",
+    "--model resnet18 --epochs 10": "--model test_resnet --epochs 1 --image-size 32 --threads 1",
+}
+"""What is typed in place of commands that cost time."""
+
+
+def test_the_readme_is_walked_from_its_first_command_to_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SAR_DATA_BUILDS", raising=False)
+    text, names, typed = (ROOT / "README.md").read_text(), dict[str, Any](), list[str]()
+    for line, smaller in SMALLER.items():
+        assert line in text
+        text = text.replace(line, smaller)
+    for language, block in FENCED.findall(text):
+        if language == "python":
+            exec(compile(block, "README.md", "exec"), names)
+        for line in re.findall(r"^sar-data (.*)", block, re.MULTILINE):
+            typed.append(line.split()[0])
+            result = CliRunner().invoke(cli.main, shlex.split(line, comments=True))
+            assert result.exit_code == 0, (line, result.output)
+    assert " ".join(typed) == "doctor datasets synth build show leakage report verify cite train train train"
+    assert names["batch"]["image"].shape == (64, 2, 120, 120)
+    assert {path.name for path in Path("runs").iterdir()} == {"resnet18", "seed1"}
