@@ -16,6 +16,7 @@ SUBJECTS = {
     "convert": ("parent", "format"),
     "export-build": ("target", "path"),
     "verify": ("path",),
+    "diff": ("path", "other"),
     "leakage": ("path", "against"),
     "report": ("path",),
     "stats": ("path", "by"),

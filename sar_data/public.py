@@ -15,6 +15,8 @@ from typing import Any
 from sar_data import catalog
 from sar_data.builder import itinerary
 from sar_data.builder.counted import StatsRequest, count
+from sar_data.builder.diff import Comparison as Differences
+from sar_data.builder.diff import diff as differing
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.leakage import leakage as leaking
 from sar_data.builder.request import (
@@ -241,6 +243,27 @@ def verify(
     """
     with _crew(workers, runner, dask_address, needed=full) as computing:
         return verified(Path(path), full=full, runner=computing, progress=progress)
+
+
+def diff(
+    path: str | Path,
+    other: str | Path,
+    *,
+    full: bool = False,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+) -> Differences:
+    """Return what differs between two sealed builds: their recipes, statistics, keys, splits, labels, objects, pixels.
+
+    Containers, shards and the order of samples are no difference. Pixels are compared to one ulp, those whose recorded
+    hashes differ, or all with `full`; where one build was baked further than the other, after the same steps.
+    `differences` of the result is empty for equal builds, `notes` say what was compared in another form or not at all.
+    Raises BuildError for a build that cannot be read.
+    """
+    with _crew(workers, runner, dask_address) as computing:
+        return differing(Path(path), Path(other), full=full, runner=computing, progress=progress)
 
 
 def stats(

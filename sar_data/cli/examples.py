@@ -32,6 +32,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "export hf": ("sar-data export hf latest --out hub",),
     "export geotiff": ("sar-data export geotiff latest --out chips",),
     "verify": ("sar-data verify latest", "sar-data verify zarr-3f --full"),
+    "diff": ("sar-data diff zarr-3f lmdb-9c", "sar-data diff zarr-3f latest --full --json"),
     "stats": (
         "sar-data stats latest --split train --plot histograms.png",
         "sar-data stats latest --by season",

@@ -29,6 +29,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Check": {
         "verify": "Check a sealed build against its manifest; list all problems.",
+        "diff": "List what differs between two sealed builds.",
         "stats": "Show the band statistics of a build or of a raw folder.",
         "leakage": "Show what a split, or a set of samples, shares with another.",
     },

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -24,6 +22,7 @@ from sar_data.record import IGNORE
 from sar_data.runners import Runner, Serial
 from sar_data.sealed.documents import Document
 from sar_data.sealed.index import INDEX_NAME
+from sar_data.sealed.leaves import differing_leaves
 from sar_data.sealed.manifest import (
     DIGEST,
     NAME,
@@ -49,7 +48,6 @@ from sar_data.system.regular import read_regular
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
 RECIPE = re.compile("[0-9a-f]{8}")  # the part of a digest in a folder's name
 LISTED = f"a line in {SUMS_NAME}"
-CLOSE = 1e-9  # relative: another machine's exp and log may differ in the last bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,24 +288,8 @@ def _samples(recorded: pa.Table, first: int, shard: ShardCounts, bands: int) -> 
 
 
 def _figures(what: str, expected: Document | None, actual: Document | None) -> list[Problem]:
-    """Compare two documents figure by figure, floats up to CLOSE."""
-    first, second = (dict(_leaves(document.model_dump() if document else {})) for document in (expected, actual))
+    """Compare two documents figure by figure."""
     return [
-        Problem(None, None, f"{what}: {name}", str(first.get(name)), str(second.get(name)))
-        for name in sorted(first.keys() | second.keys())
-        if not _same(first.get(name), second.get(name))
+        Problem(None, None, f"{what}: {name}", str(first), str(second))
+        for name, (first, second) in differing_leaves(expected, actual).items()
     ]
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float):
-        return math.isclose(a, b, rel_tol=CLOSE, abs_tol=CLOSE)
-    return bool(a == b)
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, (dict, list, tuple)):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(item, f"{name} {key}".strip())
-    else:
-        yield name, value

@@ -100,6 +100,7 @@ OPERATIONS = [
     Operation("convert", "convert", "convert.convert", ConvertRequest),
     *(Operation(f"export {target}", "export", "export.export") for target in TARGETS),
     Operation("verify", "verify", "verify.verify"),
+    Operation("diff", "diff", "diff.diff"),
     Operation("stats", "stats", "stats.stats", StatsRequest),
     Operation("stats --by", "shift", "stats.shift"),
     Operation("stats --against", "against", "stats.against", spelled={"other": "against"}),
