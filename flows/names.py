@@ -15,6 +15,7 @@ from sar_data.errors import SarDataError
 SUBJECTS = {
     "convert": ("parent", "format"),
     "export-build": ("target", "path"),
+    "rebuild": ("path",),
     "verify": ("path",),
     "diff": ("path", "other"),
     "leakage": ("path", "against"),

@@ -18,7 +18,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 from prefect.utilities.urls import url_for
 
-from flows import build, convert, diff, export, leakage, mission, plan, reports, scenes, stats, train, verify
+from flows import build, convert, diff, export, leakage, mission, plan, rebuild, reports, scenes, stats, train, verify
 from flows.parameters import as_flow_values, parse
 from flows.tasks import PAGE
 from flows.train import RUN_PAGE
@@ -27,7 +27,7 @@ from sar_data.errors import SarDataError, UsageError, unknown
 
 Say = Callable[[str], None]
 
-MODULES = (build, plan, convert, export, verify, diff, stats, leakage, reports, train, mission, scenes)
+MODULES = (build, plan, rebuild, convert, export, verify, diff, stats, leakage, reports, train, mission, scenes)
 CHECKS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     flow: check for module in MODULES for flow, check in module.CHECKS.items()
 }

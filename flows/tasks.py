@@ -30,8 +30,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from flows import report
-from sar_data.builder.itinerary import BuildResult, Itinerary, Step
-from sar_data.builder.request import BuildRequest, ConvertRequest
+from sar_data.builder.itinerary import BuildResult, Itinerary, Request, Step
 from sar_data.errors import SarDataError, TargetError, Unreachable, WorkerDied
 from sar_data.progress import Progress
 from sar_data.reports.build import report as write_report
@@ -105,7 +104,7 @@ OVER_DISK, OVER_WEB = _retry_options(RETRY_AFTER_S), _retry_options(SERVERS_AFTE
 """Options of a task that is retried after a wait."""
 
 
-def carry_out(request: BuildRequest | ConvertRequest, crew: Crew) -> list[BuildResult]:
+def carry_out(request: Request, crew: Crew) -> list[BuildResult]:
     """Run each step of a request as a task; return the result of each of its containers."""
     itinerary = Itinerary(request)
     with closing(itinerary.steps()) as steps:

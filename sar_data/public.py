@@ -19,6 +19,7 @@ from sar_data.builder.diff import Comparison as Differences
 from sar_data.builder.diff import diff as differing
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.leakage import leakage as leaking
+from sar_data.builder.rebuild import RebuildRequest
 from sar_data.builder.request import (
     BadObjects,
     BadRecords,
@@ -178,6 +179,30 @@ def plan(
     )
     with _crew(workers, runner, dask_address) as computing:
         return outlooks(request, split, computing, progress, say)
+
+
+def rebuild(
+    path: str | Path,
+    *,
+    source: str | Path,
+    out: str | Path,
+    dataset: str | Pipeline | None = None,
+    work: str | Path | None = None,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> Build:
+    """Make the content of the sealed build at `path` again below `out`, and return the new build.
+
+    Of that build, manifest and index are read alone; a baked one is made over its parent, which is built first. The
+    content digest is the same, or nothing is sealed. What the parameters mean stands in RebuildRequest
+    (sar_data/builder/rebuild.py). Raises SourceError where the source is another one, BuildError for another digest.
+    """
+    request = RebuildRequest(path=Path(path), source=Path(source), out=Path(out), dataset=dataset, work=_path(work))
+    with _crew(workers, runner, dask_address) as computing:
+        return itinerary.build(request, runner=computing, progress=progress, say=say)
 
 
 def convert(

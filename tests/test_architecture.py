@@ -148,6 +148,7 @@ ENTRIES = {
     "sar_data.public.convert",
     "sar_data.public.leakage",
     "sar_data.public.plan",
+    "sar_data.public.rebuild",
     "sar_data.public.stats",
     "sar_data.stream.dataset.Stream.__init__",
     "sar_data.train.verbs.embed",

@@ -72,7 +72,7 @@ def diff(
     rows = _Rows(builds)
     differences = [*_recipe(left, right), *_statistics(left, right), *rows.lonely(), *rows.columns(steps)]
     if steps is not None:
-        differences += _pixels(builds, rows.packed(all_of_them=full or bool(steps)), steps, runner, progress)
+        differences += _pixels(builds, rows.rows_to_read(every=full or bool(steps)), steps, runner, progress)
     return Comparison(differences, list(_notes(left, right, steps)))
 
 
@@ -168,10 +168,10 @@ class _Rows:
                 if values[0] != values[1] and any(values):  # an empty list and null are the same
                     yield Difference(TITLES.get(name, name), key, *map(_shown, values))
 
-    def packed(self, *, all_of_them: bool) -> list[pa.Table]:
+    def rows_to_read(self, *, every: bool) -> list[pa.Table]:
         """Return the shared rows with pixels in both builds: with other hashes, or all."""
         chosen = pc.and_(*(pc.is_valid(table["shard"]) for table in self.shared))
-        if not all_of_them:
+        if not every:
             same = [
                 pc.equal(*(pc.fill_null(table[name], "") for table in self.shared)) for name in ("xxh3", "mask_xxh3")
             ]
@@ -190,8 +190,8 @@ def _pixels(
     shortest = min(len(build.manifest.applied) for build in builds)
     sides, places = [], []
     for build, table in zip(builds, tables, strict=True):
-        lacks = len(build.manifest.applied) == shortest
-        sides.append(Side(build.pixels, tuple(bakes_of(build.manifest, steps)) if lacks else ()))
+        lacking = steps if len(build.manifest.applied) == shortest else []
+        sides.append(Side(build.pixels, bakes_of(build.manifest, lacking)))
         places.append(places_of(place_column(table, [band.name for band in build.manifest.bands])))
     for what, key, first, second in differing_images(sides, places, runner, progress):
         yield Difference(what, key, first, second)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sar_data.builder.bake import Bake
+from sar_data.builder.rebake import Bakes
 from sar_data.formats.container import Place
 from sar_data.progress import Progress
 from sar_data.runners import Runner
@@ -27,7 +27,7 @@ class Side:
     """The pixels of a build, and what is done to an image before it is compared."""
 
     pixels: Pixels
-    bakes: tuple[Bake, ...] = ()
+    bakes: Bakes
 
 
 def differing_images(
@@ -54,10 +54,7 @@ def _compare(sides: Sequence[Side], pairs: list[tuple[Place, ...]]) -> list[Row]
         for pair in pairs:
             images, masks = [], []
             for side, reader, place in zip(sides, readers, pair, strict=True):
-                image = reader.read(place)
-                for bake in side.bakes:
-                    image = bake.apply(image).image
-                images.append(image)
+                images.append(side.bakes.apply(reader.read(place)).image)
                 masks += [] if place.mask_xxh3 is None else [reader.mask(place)]
             key, image = pair[0].key, images[1][..., order, :, :]
             rows += [("pixels", key, *values) for values in _differing(images[0], image)]

@@ -15,6 +15,7 @@ from sar_data.builder.draft import Draft
 from sar_data.builder.pack import pack
 from sar_data.builder.plausible import implausible
 from sar_data.builder.prepare import prepare
+from sar_data.builder.rebuild import RebuildRequest, needs_parent, prepare_parent, prepare_rebuild
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
@@ -26,6 +27,7 @@ from sar_data.sealed.opened import Build
 from sar_data.system import durable
 
 T = TypeVar("T")
+Request = BuildRequest | ConvertRequest | RebuildRequest
 Name = Literal["fetch", "prepare", "pack", "seal", "drop parent"]
 
 
@@ -78,7 +80,7 @@ class Itinerary:
     A target's lock is held from the end of its prepare to the end of its seal.
     """
 
-    def __init__(self, request: BuildRequest | ConvertRequest) -> None:
+    def __init__(self, request: Request) -> None:
         self.request = request
         self.results: list[BuildResult] = []
 
@@ -86,6 +88,9 @@ class Itinerary:
         """Yield the steps, each after the one before it has run."""
         if isinstance(self.request, ConvertRequest):
             self.results.append((yield from _convert(self.request, Build.open(self.request.parent))))
+            return
+        if isinstance(self.request, RebuildRequest):
+            self.results.append((yield from _rebuild(self.request)))
             return
         request = self.request
         if request.fetch:
@@ -138,6 +143,22 @@ def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) ->
     return result
 
 
+def _rebuild(request: RebuildRequest) -> Steps[BuildResult]:
+    parent: Build | None = None
+    if needs_parent(request):
+        preparing = Step(
+            "prepare", "files", lambda runner, progress, say: prepare_parent(request, runner, progress, say)
+        )
+        yield preparing
+        with preparing.result as draft:
+            parent = (yield from _seal(draft)).build
+    baking = parent is not None
+    last = Step("prepare", "files", lambda _, progress, say: prepare_rebuild(request, parent, progress, say), baking)
+    yield last
+    with last.result as draft:
+        return (yield from _seal(draft, baking, parent and parent.path))
+
+
 def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[BuildResult]:
     reused = draft.sealed
     if not reused:
@@ -156,11 +177,7 @@ def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Ste
 
 
 def carry_out(
-    request: BuildRequest | ConvertRequest,
-    *,
-    runner: Runner | None = None,
-    progress: Progress | None = None,
-    say: Say | None = None,
+    request: Request, *, runner: Runner | None = None, progress: Progress | None = None, say: Say | None = None
 ) -> list[BuildResult]:
     """Run all steps of a request; return what became of each container that it asks for. Raises SarDataError."""
     itinerary = Itinerary(request)
@@ -171,7 +188,11 @@ def carry_out(
 
 
 def build(
-    request: BuildRequest, *, runner: Runner | None = None, progress: Progress | None = None, say: Say | None = None
+    request: BuildRequest | RebuildRequest,
+    *,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
 ) -> Build:
     """Build a dataset; return the sealed build, of several containers the first. Raises SarDataError.
 

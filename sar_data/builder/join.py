@@ -64,7 +64,7 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         normalization=normalization(merged["train"], bands) if statistics else None,
         clipped={band: count + before.get(band, 0) for band, count in zip(bands, clipped, strict=True)},
         unvalued={band: n for band, n in without.items() if n},
-        quarantine=[*draft.plan.quarantine, *_list_quarantined(planned, slots)],
+        quarantine=[*draft.plan.quarantine, *(_list_quarantined(planned, slots) if draft.plan.is_new else ())],
         dropped_objects=_count_dropped(packed),
         suspect_pixels=suspects.documents(
             np.sum([proof.suspects for proof in proofs], axis=0), sum(proof.pixels for proof in proofs), bands

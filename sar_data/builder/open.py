@@ -14,8 +14,9 @@ from sar_data.builder.plan import PLAN, Plan
 from sar_data.builder.sharding import shards_of
 from sar_data.builder.target import FolderTarget, Target
 from sar_data.errors import BuildError, OtherVersion, SplitError
-from sar_data.formats.container import Format
+from sar_data.formats.container import Format, Shard
 from sar_data.progress import Say
+from sar_data.sealed.documents import PlannedSplit
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Identity, Manifest
 from sar_data.sealed.opened import SUMS_NAME, layout_of
@@ -37,8 +38,16 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
             f"{len(plan.split)}. Choose another `split=…` or `seed=…`, or a source that has them."
         )
     shards, rows = shards_of(plan.scanned, plan.split, plan.shard_length, plan.container.multiple)
-    target, job = _target(out, plan)
-    draft = Draft(target, job, plan, plan.splits(), shards)
+    return begin(out, plan, plan.splits(), shards, rows, say)
+
+
+def begin(
+    out: Path, plan: Plan, splits: dict[str, PlannedSplit], shards: list[Shard], rows: pa.Table, say: Say | None = None
+) -> Draft:
+    """Return the draft of a plan as `open_draft` does, with shards and their `rows` as given."""
+    target = FolderTarget(folder(out, plan.identity, plan.container, plan.decisions.recipe_digest))
+    job = job_of(target, plan)
+    draft = Draft(target, job, plan, splits, shards)
     with durable.explain_errors(target.place):
         draft.sealed = _is_sealed(draft)
     try:
@@ -50,7 +59,7 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
             return draft
         if target.exists():
             _set_aside(target, say)
-        _write_plan(draft, rows)
+        write_plan(draft, rows)
         target.check_space(missing_bytes(draft))
     except BaseException:
         target.release()
@@ -64,13 +73,12 @@ def folder(out: Path, identity: Identity, container: Format, recipe: str) -> Pat
     return out / identity.dataset / identity.version / f"{container.name}-{recipe[:8]}"
 
 
-def _target(out: Path, plan: Plan) -> tuple[Target, Job]:
-    """Return the target of the sealed build, and what its workers need."""
-    container, recipe = plan.container, plan.decisions.recipe_digest
-    target = FolderTarget(folder(out, plan.identity, container, recipe))
-    return target, Job(
+def job_of(target: Target, plan: Plan) -> Job:
+    """Return what the workers of a plan need, who work in the folder of a target."""
+    container = plan.container
+    return Job(
         work=target.work,
-        recipe=recipe,
+        recipe=plan.decisions.recipe_digest,
         origin=plan.origin,
         format=container.name,
         compression=container.compression,
@@ -123,7 +131,7 @@ def _set_aside(target: Target, say: Say | None) -> None:
         say(f"{target.place} is damaged and is built again: {problems[0]}{more}. What is left of it is {aside}")
 
 
-def _write_plan(draft: Draft, rows: pa.Table) -> None:
+def write_plan(draft: Draft, rows: pa.Table) -> None:
     """Write scan.parquet for people, and plan.arrow with one batch a shard for the workers."""
     work = draft.job.work
     sink = pa.BufferOutputStream()

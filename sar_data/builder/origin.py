@@ -20,6 +20,7 @@ from sar_data.spec import DatasetSpec, Pipeline, Tree, mask_classes
 
 if TYPE_CHECKING:
     from sar_data.builder.bake import Bake
+    from sar_data.builder.rebake import Bakes
     from sar_data.sealed.opened import Build
 
 
@@ -130,7 +131,7 @@ class Baked:
     """A sealed build, each image passed through `bake`."""
 
     build: Build
-    bake: Bake
+    bake: Bake | Bakes
 
     @contextmanager
     def open(self) -> Iterator[PixelReader]:
@@ -141,7 +142,7 @@ class Baked:
 @dataclass(frozen=True, slots=True)
 class _BakedReader:
     reader: Reader
-    bake: Bake
+    bake: Bake | Bakes
 
     def pixels(self, record: Record, place: Place | None) -> Pixels:
         if place is None:

@@ -25,7 +25,7 @@ class Plan:
 
     `scanned` has the SCAN columns of all records (and where their pixels lie in a parent), `split` their split and
     `shares` the share of each class in a split. `quarantine` is of the scan, or of the parent as `clipped` and
-    `unvalued` are.
+    `unvalued` are. `content_digest` is that of a build that is made again, None for a new one.
     """
 
     identity: Identity
@@ -41,10 +41,16 @@ class Plan:
     quarantine: Sequence[Quarantined]
     clipped: Mapping[str, int] = field(default_factory=dict)
     unvalued: Mapping[str, int] = field(default_factory=dict)
+    content_digest: str | None = None
 
     @property
     def container(self) -> Format:
         return formats.get(self.decisions.format, self.decisions.compression)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether a build is planned that was not made before; what an earlier one left out is in `quarantine`."""
+        return self.content_digest is None
 
     def splits(self) -> dict[str, PlannedSplit]:
         """Return what is known of each split."""

@@ -64,8 +64,7 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     `say` is called with what a user should know of the source, such as the disk that a compressed archive needs.
     """
     fit, lists = open_source(request, progress, say)
-    pipeline, tree = fit.pipeline, fit.tree
-    spec = pipeline.spec
+    pipeline, spec = fit.pipeline, fit.pipeline.spec
     check_spec(spec)
     request.check_bands({band.name: band.unit for band in spec.bands})
     lossless = request.lossless
@@ -86,6 +85,21 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     if say and request.limit is None and (left := _left_out(request, fit.pipeline, records, assignment)):
         say(f"{WARNING}{left}")
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
+    plan = plan_of(request, fit, scanned, assignment, chosen, container, progress)
+    return _compare(open_draft(request.out, plan, say), request, fit, say)
+
+
+def plan_of(
+    request: BuildRequest,
+    fit: Fitted,
+    scanned: Scanned,
+    assignment: Assignment,
+    chosen: dict[str, Any],
+    container: Format,
+    progress: Progress | None = None,
+) -> Plan:
+    """Return the plan of what was scanned, in the splits of an assignment, of which the recipe says `chosen`."""
+    spec, records, table = fit.pipeline.spec, scanned.records, scanned.table
     source_container = imported_from(request.source, fit, progress)
     recipe = {
         "dataset": [spec.name, spec.version, spec.revision, *([spec.variant] if spec.variant else [])],
@@ -96,16 +110,15 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         "statistics": request.statistics,
         "split": {**chosen, "outcome": _outcome(records, assignment)},
         "source": fingerprint(records, whole=request.pipeline.declare is not None),
-        **({"imported": [source_container.sha256, dict(pipeline.asked)]} if source_container else {}),
+        **({"imported": [source_container.sha256, dict(fit.pipeline.asked)]} if source_container else {}),
     }
-    table = scanned.table
     reasons = pa.array(assignment.reason, pa.string())
-    plan = Plan(
+    return Plan(
         identity=_identity(spec, fit),
         decisions=_decisions(spec, container, assignment, chosen, recipe, leakage_of(table, assignment)).model_copy(
             update={"imported_from": source_container}
         ),
-        origin=Raw(fit.pipeline, tree),
+        origin=Raw(fit.pipeline, fit.tree),
         scanned=table.set_column(table.column_names.index("reason"), table.schema.field("reason"), reasons),
         split=list(assignment.split),
         shares=shares_of(records, assignment, spec),
@@ -115,7 +128,6 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
         suspect_limit=request.suspect_limit,
         quarantine=[*scanned.quarantined, *_list_misplaced(records, assignment, request.bad_records)],
     )
-    return _compare(open_draft(request.out, plan, say), request, fit, say)
 
 
 def _compare(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None) -> Draft:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sar_data.builder.bake import Bake
+import numpy as np
+
+from sar_data.builder.bake import Bake, Baked
 from sar_data.builder.speckle import Filter
 from sar_data.normalization.presets import presets
 from sar_data.radiometry import units_after
+from sar_data.record import Image, Mask
 from sar_data.sealed.documents import Applied
 from sar_data.sealed.manifest import Manifest
 
@@ -16,11 +20,29 @@ ORDER = ("speckle-filter", "crop", "pad", "unit", "resize", "normalize", "dtype"
 ONE_OF = {"pad": "crop"}  # a conversion has only one of the two
 
 
-def bakes_of(parent: Manifest, steps: Sequence[Applied]) -> list[Bake]:
-    """Return the bakes that make a build with these further steps of its parent, one a conversion.
+@dataclass(frozen=True, slots=True)
+class Bakes:
+    """Several bakes, one after another: those of a chain of conversions, or none."""
 
-    Several are to be applied one after another. The figures of a normalization are the recorded ones.
-    """
+    parts: tuple[Bake, ...]
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Say whether every pixel is there afterwards, be it in other numbers."""
+        return all(bake.keeps_pixels for bake in self.parts)
+
+    def apply(self, image: Image, mask: Mask | None = None) -> Baked:
+        """Return what `Bake.apply` does, its counts added up."""
+        counts = np.zeros((2, image.shape[-3]), np.int64)
+        for bake in self.parts:
+            image, mask, *counted = bake.apply(image, mask)
+            counts += counted
+        clipped, unvalued = (tuple(row) for row in counts.tolist())
+        return Baked(image, mask, clipped, unvalued)
+
+
+def bakes_of(parent: Manifest, steps: Sequence[Applied]) -> Bakes:
+    """Return what makes a build with these further steps of its parent; figures of a normalization are the recorded."""
     units, storage = tuple(band.unit for band in parent.bands), parent.storage
     scale = storage.scale
     fill = storage.missing if storage.missing is not None else float("nan") if "float" in storage.dtype else 0.0
@@ -49,7 +71,7 @@ def bakes_of(parent: Manifest, steps: Sequence[Applied]) -> list[Bake]:
         units = (presets()[normalize["method"]].unit_after,) * len(units) if normalize else after
         if group.keys() - {"crop", "pad"}:  # a window alone leaves numbers as they are
             scale, fill = narrowed.get("scale"), narrowed.get("missing", float("nan"))
-    return bakes
+    return Bakes(tuple(bakes))
 
 
 def _conversions(steps: Sequence[Applied]) -> Iterator[dict[str, dict[str, Any]]]:

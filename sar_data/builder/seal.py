@@ -42,6 +42,11 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             merged[shard.split] += proof.statistics
         proofs.append(replace(proof, statistics=None))  # its histogram alone is 250 kB
     joined = join(draft, proofs, merged)
+    if (expected := draft.plan.content_digest) not in (None, joined.outcome.content_digest):
+        raise BuildError(
+            f"{draft.target.place}: expected the content digest {expected}, found {joined.outcome.content_digest}: the "
+            "source or the pipeline is not the one that the build was made with. Nothing was sealed"
+        )
     suspects.check(joined.outcome.suspect_pixels, draft.plan.suspect_limit)
     if not joined.outcome.splits["train"].count:
         raise SplitError("every train record was quarantined: nothing is left to train on")

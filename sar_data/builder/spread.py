@@ -81,7 +81,7 @@ def stored_spread(parent: Build, bake: Bake, train: pa.Table, runner: Runner, pr
     before = Baked(parent, dataclasses.replace(bake, normalize=None, dtype=None))
     chunks = [train.slice(start, CHUNK) for start in range(0, len(train), CHUNK)]
     parts: list[BandStats] = []
-    for part in runner.map(partial(_tally, before, units), chunks):
+    for part in runner.map(partial(_tally, before, bake.scale, units), chunks):
         parts.append(part)
         if progress:
             progress("count", min(len(parts) * CHUNK, len(train)), len(train))
@@ -93,12 +93,12 @@ def stored_spread(parent: Build, bake: Bake, train: pa.Table, runner: Runner, pr
     return with_spread(bake, stored.model_copy(update=outcome))
 
 
-def _tally(origin: Baked, units: Sequence[str], rows: pa.Table) -> BandStats:
+def _tally(origin: Baked, scale: float | None, units: Sequence[str], rows: pa.Table) -> BandStats:
     tally = Tally(units)
     with origin.open() as reader:
         for record, place in zip(to_records(rows), places_of(rows["parent"].combine_chunks()), strict=True):
             pixels = reader.pixels(record, place)
             height, width = pixels.size
             image = pixels.image[..., :height, :width]
-            tally.add(survey(physical(image, origin.bake.scale if image.dtype.kind == "i" else None), pixels.nodata))
+            tally.add(survey(physical(image, scale if image.dtype.kind == "i" else None), pixels.nodata))
     return tally.finish()

@@ -19,6 +19,7 @@ from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
 
 if TYPE_CHECKING:
+    from sar_data.builder.rebuild import RebuildRequest
     from sar_data.runners import Kind
     from sar_data.spec import Pipeline
 
@@ -36,7 +37,7 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 
 
 @click.command("build", cls=DeclaringCommand, short_help="Build a dataset from its raw files into a sealed folder.")
-@click.argument("dataset", metavar="NAME|DIR", type=DatasetOrFolder())
+@click.argument("dataset", metavar="NAME|DIR", required=False, type=DatasetOrFolder())
 @click.option(
     "--source", type=click.Path(path_type=Path), callback=_source, help="Folder of the raw files, or their archive."
 )
@@ -63,6 +64,9 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     help="NAME or NAME:parameter=value,…; `info` lists them; repeatable with --plan.",
 )
 @click.option("--plan", is_flag=True, is_eager=True, help="Build nothing: compare --split A,B,…, or all splits.")
+@click.option(
+    "--from", type=BuildFolder(), metavar="BUILD", help="Make that build again: its manifest and index say how."
+)
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of random splits.")
 @click.option("--keep", type=BuildFolder(), metavar="BUILD", help="Sealed build whose records stay in their splits.")
 @click.option("--limit", type=int, metavar="N", help="Take this many records, in hash order.")
@@ -134,7 +138,7 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 def command(
     note: Note,
     /,
-    dataset: str | Path,
+    dataset: str | Path | None,
     variant: str | None,
     source: Path | None,
     workers: int | None,
@@ -152,6 +156,7 @@ def command(
     A build of the same recipe is made once: run again, the command returns it, or continues where it was stopped. The
     build is lossless; --speckle, --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it.
     Several formats give several builds. --plan builds nothing: it prints leakage and cost of each split, one a line.
+    --from BUILD makes the same content again, of raw files or of another build; manifest and index of BUILD are enough.
     """
     from sar_data import catalog
     from sar_data.cli.outcome import carry_out
@@ -161,7 +166,14 @@ def command(
         if source is not None:
             raise UsageError(f"{dataset}: expected a folder or --source, found both")
         source = dataset
-        dataset = _recognise(source)
+        dataset = None if choices["from"] else _recognise(source)
+    if (earlier := choices.pop("from")) is not None:
+        request: BuildRequest | RebuildRequest = _rebuild_request(earlier, dataset, source, choices)
+        with crew(workers, runner, dask_address) as open_runner:
+            carry_out(request, open_runner, note, request.out, as_json=as_json)
+        return
+    if dataset is None:
+        raise UsageError("expected the name of a dataset, a folder with a dataset.toml, or --from BUILD, found none")
     splits = choices.pop("split") if plan else None  # several, where a build has one
     request = BuildRequest(dataset=dataset, variant=variant, source=source or Path(), **choices)
     if source is None:
@@ -171,6 +183,25 @@ def command(
             print_outlooks(request, splits, open_runner, as_json=as_json)
             return
         carry_out(request, open_runner, note, request.out, as_json=as_json)
+
+
+def _rebuild_request(
+    earlier: Path, dataset: str | None, source: Path | None, choices: dict[str, Any]
+) -> RebuildRequest:
+    """Return the request of --from; raise UsageError for options that the earlier build decides."""
+    from click.core import ParameterSource
+
+    from sar_data.builder.rebuild import RebuildRequest
+
+    ctx = click.get_current_context()
+    for name in choices.keys() - {"out", "work"} | {"variant", "plan"}:
+        if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"--{name.replace('_', '-')}: expected no such choice with --from, which makes a build again"
+            )
+    if source is None:
+        raise UsageError("--from needs --source: the raw files, their archive, or another build of the same content")
+    return RebuildRequest(path=earlier, source=source, out=choices["out"], dataset=dataset, work=choices["work"])
 
 
 def _recognise(folder: Path) -> str:

@@ -18,6 +18,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sar-data build NAME --source archive.zip --out builds --format lmdb",
         "sar-data build NAME --source raw --out builds --split blocks:size=15",
         "sar-data build NAME --source raw --out builds --plan --split group,blocks",
+        "sar-data build --from zarr-3f --source raw --out again",
         "sar-data build chips --out builds --crop 128 --normalize zscore",
     ),
     "convert": ("sar-data convert latest --format lmdb --dtype int16", "sar-data convert zarr-3f --normalize zscore"),

@@ -20,8 +20,7 @@ from sar_data.split.cost import split_cost
 from sar_data.split.policy import SPLITS
 
 if TYPE_CHECKING:
-    from sar_data.builder.itinerary import BuildResult
-    from sar_data.builder.request import BuildRequest, ConvertRequest
+    from sar_data.builder.itinerary import BuildResult, Request
     from sar_data.cli.stop import Note
     from sar_data.runners import Runner
     from sar_data.sealed.manifest import Manifest
@@ -31,9 +30,7 @@ MASKED = {"nodata": "no data, declared by the source", "nan": "NaN", "inf": "inf
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
-def carry_out(
-    request: BuildRequest | ConvertRequest, runner: Runner, note: Note, out: Path, *, as_json: bool = False
-) -> None:
+def carry_out(request: Request, runner: Runner, note: Note, out: Path, *, as_json: bool = False) -> None:
     """Run the steps of a request whose builds are kept below `out`, and print a summary of each build."""
     from sar_data.builder.itinerary import Itinerary
     from sar_data.cli.meter import Meter

@@ -20,6 +20,7 @@ import sar_data.train
 from flows.run import CHECKS
 from sar_data.builder.counted import StatsRequest
 from sar_data.builder.leakage import LeakageRequest
+from sar_data.builder.rebuild import RebuildRequest
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.cli.build import command as build
@@ -97,6 +98,7 @@ class Operation:
 OPERATIONS = [
     Operation("build", "build", "build.build_dataset", BuildRequest),
     Operation("build --plan", "plan", "plan.plan"),
+    Operation("build --from", "rebuild", "rebuild.rebuild", RebuildRequest, spelled={"path": "from"}),
     Operation("convert", "convert", "convert.convert", ConvertRequest),
     *(Operation(f"export {target}", "export", "export.export") for target in TARGETS),
     Operation("verify", "verify", "verify.verify"),
