@@ -17,6 +17,7 @@ SUBJECTS = {
     "export-build": ("target", "path"),
     "rebuild": ("path",),
     "verify": ("path",),
+    "repair": ("path",),
     "diff": ("path", "other"),
     "leakage": ("path", "against"),
     "report": ("path",),

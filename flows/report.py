@@ -42,11 +42,12 @@ def page(build: Build) -> str:
     return f"{_page(manifest.title, _place(build), facts)}\n{summary.pictures(build)}\n"
 
 
-def verification_page(build: Build, full: bool) -> str:
+def verification_page(build: Build, full: bool, sample: float | None = None) -> str:
     """Return the facts of a successful verification, as Markdown."""
+    part = f"every byte of {sample:.4g} of the shards" if sample else "documents, names and sizes"
     facts = {
         "verdict": "sound",
-        "read": "every byte" if full else "documents, names and sizes",
+        "read": "every byte" if full else part,
         "content digest": f"`{build.manifest.content_digest}`",
         "recipe digest": f"`{build.manifest.recipe_digest}`",
     }

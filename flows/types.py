@@ -29,3 +29,4 @@ Place = Annotated[
 ]
 """An absolute path, or a URL."""
 Positive = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1})]
+Share = Annotated[float, WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1})]

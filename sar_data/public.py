@@ -20,6 +20,8 @@ from sar_data.builder.diff import diff as differing
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.leakage import leakage as leaking
 from sar_data.builder.rebuild import RebuildRequest
+from sar_data.builder.repair import Repair, RepairRequest
+from sar_data.builder.repair import repair as repairing
 from sar_data.builder.request import (
     BadObjects,
     BadRecords,
@@ -257,6 +259,8 @@ def verify(
     path: str | Path,
     *,
     full: bool = False,
+    sample: float | None = None,
+    seed: int = 0,
     workers: int | None = None,
     runner: Kind | Runner | None = None,
     dask_address: str | None = None,
@@ -264,10 +268,35 @@ def verify(
 ) -> list[Problem]:
     """Return all that is wrong with the sealed build at `path`, an empty list if nothing is.
 
-    Quick looks at documents, names and sizes, in this process; `full` reads every byte.
+    Quick looks at documents, names and sizes, in this process; `sample`, such as 0.05, also reads every byte of that
+    share of the shards, drawn by `seed`; `full` reads every byte. Raises UsageError for a share that is none.
     """
-    with _crew(workers, runner, dask_address, needed=full) as computing:
-        return verified(Path(path), full=full, runner=computing, progress=progress)
+    with _crew(workers, runner, dask_address, needed=full or sample is not None) as computing:
+        return verified(Path(path), full=full, sample=sample, seed=seed, runner=computing, progress=progress)
+
+
+def repair(
+    path: str | Path,
+    *,
+    source: str | Path | None = None,
+    dataset: str | Pipeline | None = None,
+    work: str | Path | None = None,
+    workers: int | None = None,
+    runner: Kind | Runner | None = None,
+    dask_address: str | None = None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> Repair:
+    """Repair the sealed build at `path`: rebuild its broken files, and return what was wrong and what was rebuilt.
+
+    Shards, and the index, are made of `source`: the raw files, or another build of the same content. The build is
+    replaced in one step, once the whole of it is proven; where it cannot be repaired it stays as it was, and a
+    BuildError, a SourceError or a UsageError says why. What the parameters mean stands in RepairRequest
+    (sar_data/builder/repair.py).
+    """
+    request = RepairRequest(path=Path(path), source=_path(source), dataset=dataset, work=_path(work))
+    with _crew(workers, runner, dask_address) as computing:
+        return repairing(request, computing, progress, say)
 
 
 def diff(

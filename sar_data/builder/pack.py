@@ -61,7 +61,7 @@ def pack(draft: Draft, runner: Runner, progress: Progress | None = None) -> None
     if draft.sealed:
         return
     job, container = draft.job, draft.job.container
-    _start(draft)
+    start(draft)
     todo = [shard for shard in draft.shards if not proven(job, shard)]
     total = sum(shard.count for shard in draft.shards)
     done = total - sum(shard.count for shard in todo)
@@ -117,7 +117,7 @@ def _needs(draft: Draft) -> Iterator[None]:
         raise TargetError(f"{error} What is left needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free.") from error
 
 
-def _start(draft: Draft) -> None:
+def start(draft: Draft) -> None:
     """Lay out empty splits, once: what an interrupted start left is thrown away."""
     job = draft.job
     if (job.work / STARTED).exists():

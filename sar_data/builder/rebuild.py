@@ -76,19 +76,33 @@ def prepare_rebuild(
     request: RebuildRequest, parent: Build | None, progress: Progress | None = None, say: Say | None = None
 ) -> Draft:
     """Return the draft of the build; `parent` was built before, where the build needs one."""
-    manifest, index = (build := Build.open(request.path)).manifest, build.index()
-    if parent is None and (parent := open_build(request.source)) is None:
-        records = to_records(index.filter(pc.is_valid(index["shard"])).select(SCAN.names))
-        origin: Origin = raw_origin(request, manifest, records, progress, say)
-        slots = Slots.of(manifest, index)
-        plan = recorded_plan(manifest, index, origin)
-    else:
-        origin, places = origin_in(parent, manifest, index)
-        slots = Slots.of(manifest, index.append_column("parent", places))
-        counts = {"clipped": parent.manifest.clipped, "unvalued": parent.manifest.unvalued}
-        plan = recorded_plan(manifest, index, origin, before=counts)
+    build = Build.open(request.path)
+    manifest, index = build.manifest, build.index()
+    origin, index, counts = sources_of(request, manifest, index, parent, progress, say)
+    plan = recorded_plan(manifest, index, origin, before=counts)
     decisions = plan.decisions.model_copy(update={"sar_data_version": sar_data.__version__})
+    slots = Slots.of(manifest, index)
     return begin(request.out, replace(plan, decisions=decisions), slots.splits, slots.shards, slots.rows, say)
+
+
+def sources_of(
+    request: RebuildRequest,
+    manifest: Manifest,
+    index: pa.Table,
+    parent: Build | None,
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> tuple[Origin, pa.Table, dict[str, dict[str, int]]]:
+    """Return where the pixels of a build come from, its index with their places there, and what was clipped before.
+
+    `parent` was built before, where the build needs one.
+    """
+    if (other := parent or open_build(request.source)) is not None:
+        origin, places = origin_in(other, manifest, index)
+        counts = {name: getattr(other.manifest, name) for name in ("clipped", "unvalued")}
+        return origin, index.append_column("parent", places), counts
+    packed = index.filter(pc.is_valid(index["shard"]))
+    return raw_origin(request, manifest, to_records(packed.select(SCAN.names)), progress, say), index, {}
 
 
 def origin_in(other: Build, manifest: Manifest, index: pa.Table) -> tuple[Baked, pa.StructArray]:
@@ -129,14 +143,14 @@ def raw_origin(
     say: Say | None = None,
 ) -> Raw:
     """Return the raw files of a lossless build, read by what fits them; raise SourceError where nothing does."""
-    fit = _fit(_lossless_request(request, manifest), manifest, progress, say)
+    fit = _fit(lossless_request(request, manifest), manifest, progress, say)
     pipeline, _ = with_absence(fit.pipeline, fit.tree, records)
     if pipeline.spec.dtype != manifest.storage.dtype:
         raise SourceError(f"{request.source}: expected {manifest.storage.dtype}, found {pipeline.spec.dtype}")
     return Raw(pipeline, fit.tree)
 
 
-def _lossless_request(request: RebuildRequest, manifest: Manifest) -> BuildRequest:
+def lossless_request(request: RebuildRequest, manifest: Manifest) -> BuildRequest:
     """Return the request of a lossless build, as far as a manifest tells it."""
     return BuildRequest(
         dataset=pipeline_of(request, manifest),
@@ -166,7 +180,7 @@ def prepare_parent(
     """Return the draft of the lossless build that a baked one is made of: its records, each in its split."""
     build = Build.open(request.path)
     manifest, index = build.manifest, build.index()
-    asked = _lossless_request(request, manifest)
+    asked = lossless_request(request, manifest)
     scanned, fit = preparing.scan_source(asked, _fit(asked, manifest, progress, say), runner, progress, say)
     keys, *columns = (index[name].to_pylist() for name in ("key", "split", "reason"))
     places = dict(zip(keys, zip(*columns, strict=True), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import pyarrow.compute as pc
 
 from sar_data.builder.origin import Origin, PixelReader, Pixels
 from sar_data.builder.plan import Plan
-from sar_data.errors import BadRecord, SourceError
+from sar_data.builder.sharding import shard_length, shards_of
+from sar_data.errors import BadRecord, BuildError, SourceError
 from sar_data.formats.container import Place, Shard
 from sar_data.record import Record
 from sar_data.sealed.documents import PlannedSplit
@@ -34,12 +36,7 @@ class Slots:
     @classmethod
     def of(cls, manifest: Manifest, index: pa.Table) -> Slots:
         """Return the slots of an index, with their column `parent`, if they have it."""
-        splits = {}
-        for name in SPLITS:  # the order in which rows lie in an index
-            split = manifest.splits[name]
-            splits[name] = PlannedSplit(
-                count=split.count, shard_length=split.shard_length, class_shares=split.class_shares
-            )
+        splits = _planned_splits(manifest)
         names = [*SCAN.names, *(name for name in index.column_names if name == "parent"), "split", "shard", "position"]
         shards: list[Shard] = []
         parts: list[pa.Table] = []
@@ -51,6 +48,30 @@ class Slots:
                 shards.append(Shard(split, number, len(rows), splits[split].shard_length, len(shards)))
                 parts.append(rows)
         return cls(splits, shards, pa.concat_tables(parts))
+
+
+def _planned_splits(manifest: Manifest) -> dict[str, PlannedSplit]:
+    """Return the splits of a manifest as they were planned, in the order in which rows lie in an index."""
+    return {
+        name: PlannedSplit(count=split.count, shard_length=split.shard_length, class_shares=split.class_shares)
+        for name, split in ((name, manifest.splits[name]) for name in SPLITS)
+    }
+
+
+def planned_slots(manifest: Manifest, index: pa.Table) -> Slots:
+    """Return the slots that a build's records get by the order of their hashes; `index` is that of another container.
+
+    Raises BuildError where these are not the shards of the manifest: its build left out records that it could not read.
+    """
+    splits, counts = _planned_splits(manifest), Counter(index["split"].to_pylist())
+    lengths = {name: split.shard_length for name, split in splits.items()}
+    multiple = manifest.container.multiple
+    for most in range(max(lengths.values()), 0, -1):
+        if all(shard_length(counts[name], most, multiple) == length for name, length in lengths.items()):
+            records = index.select([name for name in (*SCAN.names, "parent") if name in index.column_names])
+            shards, rows = shards_of(records, index["split"].to_pylist(), most, multiple)
+            return Slots(splits, shards, rows)
+    raise BuildError(f"expected records for shards of {lengths}, found {dict(counts)}")
 
 
 def _empty_rows(rows: pa.Table, split: str, shard: int) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
             durable.write(job.build / name, sink.getvalue(), sync=False)
-    sums = checksums(job.build, runner, progress)
+    sums = sum_lines(file_sums(job.build, runner, progress))
     durable.write(job.build / SUMS_NAME, sums, sync=False)
     with durable.explain_errors(job.build):
         durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
@@ -73,16 +74,21 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     return Build(draft.target.place, manifest)
 
 
-def checksums(build: Path, runner: Runner, progress: Progress | None = None) -> bytes:
-    """Return the lines of SHA256SUMS, by path, for every file but the manifest and the sums themselves."""
+def file_sums(build: Path, runner: Runner, progress: Progress | None = None) -> dict[str, str]:
+    """Return name → sha256, by name, of every file but the manifest and the sums themselves."""
     files = [path for path in build.rglob("*") if path.is_file() and path.name not in (NAME, SUMS_NAME)]
     names = sorted(path.relative_to(build).as_posix() for path in files)
-    lines = []
+    sums: dict[str, str] = {}
     for name, digest in zip(names, runner.map(_sum, [str(build / name) for name in names]), strict=True):
-        lines.append(f"{digest}  {name}\n")
+        sums[name] = digest
         if progress:
-            progress("sums", len(lines), len(names))
-    return "".join(lines).encode()
+            progress("sums", len(sums), len(names))
+    return sums
+
+
+def sum_lines(sums: Mapping[str, str]) -> bytes:
+    """Return the lines of SHA256SUMS, by name."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
 
 
 def _sum(path: str) -> str:

@@ -184,6 +184,19 @@ class BuildOrRun(PathOrWord):
         return super().convert(value, param, ctx)
 
 
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """A share, as 5% or as 0.05."""
+
+    name = "share"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            raise UsageError(f"expected a share such as 5%, found {text!r}") from None
+
+
 def resolve_word(word: str | Path, kind: Kind = "build") -> Path | None:
     """Return the path of a build or run: `latest`, or the beginning of its name; None for no match."""
     from sar_data.inventory import find

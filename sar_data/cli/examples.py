@@ -32,7 +32,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "export npy": ("sar-data export npy latest --out arrays",),
     "export hf": ("sar-data export hf latest --out hub",),
     "export geotiff": ("sar-data export geotiff latest --out chips",),
-    "verify": ("sar-data verify latest", "sar-data verify zarr-3f --full"),
+    "verify": (
+        "sar-data verify latest",
+        "sar-data verify zarr-3f --full",
+        "sar-data verify zarr-3f --sample 5%",
+        "sar-data verify zarr-3f --repair --source raw",
+    ),
     "diff": ("sar-data diff zarr-3f lmdb-9c", "sar-data diff zarr-3f latest --full --json"),
     "stats": (
         "sar-data stats latest --split train --plot histograms.png",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections import Counter
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.errors import BuildError, OtherVersion
+from sar_data.errors import BuildError, OtherVersion, UsageError
 from sar_data.formats.container import Fault, Shard
 from sar_data.progress import Progress
 from sar_data.record import IGNORE
@@ -65,15 +66,30 @@ class Problem:
         return f"{where}{self.what}: expected {self.expected}, found {self.found}"
 
 
+def check_extent(full: bool, sample: float | None) -> None:
+    """Raise UsageError for a share that is none, and for a share of all."""
+    if sample is not None and (full or not 0 < sample <= 1):
+        what = "`full=True` or a share, found both" if full else "a share above 0, at most 1 (100 %)"
+        raise UsageError(f"`sample={sample:g}`: expected {what}")
+
+
 def verify(
-    path: Path, *, full: bool = False, runner: Runner | None = None, progress: Progress | None = None
+    path: Path,
+    *,
+    full: bool = False,
+    sample: float | None = None,
+    seed: int = 0,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
 ) -> list[Problem]:
     """Return all differences of the build at `path`, an empty list if there are none.
 
-    By default the names and sizes of all files are compared, and the hashes of files without pixels. `full` reads every
-    byte: it compares the hashes of files and images, the content digest and the statistics. The statistics of a split
-    with a damaged image are not compared, because they must differ.
+    By default the names and sizes of all files are compared, and the hashes of files without pixels. `sample` also
+    reads every byte of that share of the shards, at least one of each split; another `seed` draws others. `full` reads
+    every byte: it compares the hashes of files and images, the content digest and the statistics. The statistics of a
+    split with a damaged image are not compared, because they must differ. Raises UsageError for a share that is none.
     """
+    check_extent(full, sample)
     try:
         written = read_bytes(path)
         document = read_document(written, path / NAME)
@@ -91,20 +107,34 @@ def verify(
         problems.append(Problem(None, None, SUMS_NAME, "lines of sha256sum", str(error)))
     owners = {shard.file: shard.name for split in build.manifest.splits.values() for shard in split.shards}
     pixels = {*owners, *_masks(build)}
+    chosen = _draw(build.manifest, sample, seed) if sample is not None else set()
     if build.manifest.container.spooled:
         owners = {}  # all shards of a split share its file
     problems += _files(build, sums, owners)
     if full:
         problems += _hashes(build, sums, owners, runner, progress)
     else:
-        documents = {name: digest for name, digest in sums.items() if name not in pixels}
-        problems += _hashes(build, documents, owners, Serial(), None)
+        documents = {name: digest for name, digest in sums.items() if name not in pixels or owners.get(name) in chosen}
+        problems += _hashes(build, documents, owners, runner if chosen else Serial(), progress if chosen else None)
     try:
         index = build.index()
     except BuildError as error:
         return [*problems, Problem(None, None, INDEX_NAME, "a table", str(error))]
     problems += _rows(build.manifest, index)
-    return problems + (_pixels(build, index, runner, progress) if full else [])
+    if full:
+        return problems + _pixels(build, index, runner, progress)
+    return problems + (_some_pixels(build, index, chosen, runner, progress) if chosen else [])
+
+
+def _draw(manifest: Manifest, share: float, seed: int) -> set[str]:
+    """Return the names of a share of the shards, drawn by a seed, at least one of each split that has some."""
+    random = np.random.default_rng(seed)
+    names: set[str] = set()
+    for split in (manifest.splits[name] for name in SPLITS):
+        if split.shards:
+            count = math.ceil(share * len(split.shards))
+            names |= {split.shards[at].name for at in random.permutation(len(split.shards))[:count]}
+    return names
 
 
 def find_damage(path: Path) -> list[Problem]:
@@ -253,14 +283,13 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
     starts = accumulate((len(rows.places) for rows in in_order), initial=0)
     first = {rows.name: start for rows, start in zip(in_order, starts, strict=False)}
     for shard in count_shards(build, todo, runner, progress):
+        if shard.faults:
+            damaged.add(shard.rows.split)
+        problems += _image_problems(shard)
         totals[shard.rows.split] += shard.statistics
         hidden[shard.rows.split] += shard.mask_pixels
         if recorded_samples is not None and not shard.faults and not broken:
             problems += _samples(recorded_samples, first[shard.rows.name], shard, len(layout.bands))
-        problems += [Problem(shard.rows.name, key, *fault) for key, fault in shard.sequential_faults]
-        for key, (expected, actual) in shard.faults.items():
-            damaged.add(shard.rows.split)
-            problems.append(Problem(shard.rows.name, key, "pixels", expected, actual))
     packed = index.filter(pc.is_valid(index["shard"]))
     problems += _differ("content digest", manifest.content_digest, content_digest(packed))
     for split in totals.keys() - damaged if layout.mask else ():
@@ -275,6 +304,21 @@ def _pixels(build: Build, index: pa.Table, runner: Runner, progress: Progress | 
         if split == "train":
             problems += _figures("normalization", manifest.normalization, normalization(total, layout.bands))
     return problems
+
+
+def _some_pixels(
+    build: Build, index: pa.Table, chosen: set[str], runner: Runner, progress: Progress | None
+) -> list[Problem]:
+    """Read the images of some shards: compare their hashes."""
+    whole = [name for name, faults in _faults(build).items() if not (faults and build.manifest.container.spooled)]
+    todo = [rows for rows in shards(build, index, whole) if rows.name in chosen]
+    return [problem for shard in count_shards(build, todo, runner, progress) for problem in _image_problems(shard)]
+
+
+def _image_problems(shard: ShardCounts) -> list[Problem]:
+    name = shard.rows.name
+    problems = [Problem(name, key, *fault) for key, fault in shard.sequential_faults]
+    return problems + [Problem(name, key, "pixels", *values) for key, values in shard.faults.items()]
 
 
 def _samples(recorded: pa.Table, first: int, shard: ShardCounts, bands: int) -> list[Problem]:

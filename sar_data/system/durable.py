@@ -19,6 +19,7 @@ from sar_data.system import locks, private
 PARTIAL = ".partial"
 WRITEBACK = 4 << 20
 SYNC_FILE_RANGE_WRITE = 2
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux
 
 
 class Partial:
@@ -132,6 +133,18 @@ def sync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Swap the names of two folders in one step; return False where the system or its file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    status = rename(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), ctypes.c_uint(RENAME_EXCHANGE))
+    error = ctypes.get_errno()
+    if status and error not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        raise OSError(error, os.strerror(error), str(second))
+    return not status
 
 
 def sync_tree(folder: Path) -> None:

@@ -21,6 +21,7 @@ from flows.run import CHECKS
 from sar_data.builder.counted import StatsRequest
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.rebuild import RebuildRequest
+from sar_data.builder.repair import RepairRequest
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
 from sar_data.cli.build import command as build
@@ -102,6 +103,7 @@ OPERATIONS = [
     Operation("convert", "convert", "convert.convert", ConvertRequest),
     *(Operation(f"export {target}", "export", "export.export") for target in TARGETS),
     Operation("verify", "verify", "verify.verify"),
+    Operation("verify --repair", "repair", "verify.repair", RepairRequest),
     Operation("diff", "diff", "diff.diff"),
     Operation("stats", "stats", "stats.stats", StatsRequest),
     Operation("stats --by", "shift", "stats.shift"),
