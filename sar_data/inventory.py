@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from sar_data.builder.target import ASIDE, BUILDING, discard
+from sar_data.builder.target import ASIDE, BUILDING, DROPPED, discard
 from sar_data.errors import BuildError, UsageError
+from sar_data.exporters.folder import WORKING
 from sar_data.naming import few
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.system import locks
@@ -23,6 +24,12 @@ State = Literal["sealed", "finished", "unfinished", "being made", "set aside", "
 CONFIG, METRICS = "config.json", "metrics.json"  # of a run
 MARKS: Mapping[Kind, str] = {"build": NAME, "run": CONFIG}
 LATEST = "latest"
+LEFT: Mapping[str, str] = {
+    BUILDING: "Its build would start again",
+    DROPPED: "Its build was removed, but for this",
+    WORKING: "Its export would start again",
+}
+"""The end of the name of a hidden folder that a stopped process leaves, and what its removal means."""
 DEEPEST = 4  # folders below the one that is searched
 MOST_LOOKED_AT = 20_000  # entries of folders: a folder of raw files is not walked to its end
 HOMES: Mapping[Kind, tuple[str, str]] = {"build": ("SAR_DATA_BUILDS", "builds"), "run": ("SAR_DATA_RUNS", "runs")}
@@ -92,12 +99,18 @@ def names(kind: Kind) -> list[str]:
     return sorted(path.name for path in _below(home(kind)) if _is(path, kind))
 
 
-def remove(entry: Entry) -> bool:
-    """Remove the hidden folder of a builder that was stopped; say whether it is gone.
+def is_left(path: Path) -> bool:
+    """Say whether a folder has a name of those that a stopped process leaves."""
+    return path.name.startswith(".") and path.name.endswith(tuple(LEFT))
 
-    One that a builder has taken up meanwhile stays. Raises UsageError for anything but an unfinished build.
+
+def remove(entry: Entry) -> bool:
+    """Remove the hidden folder of a process that was stopped; say whether it is gone.
+
+    One that a process has taken up meanwhile stays, and so does a link and a folder of another user. Raises UsageError
+    for anything but what is left of an unfinished build.
     """
-    if entry.kind != "build" or entry.state != "unfinished":
+    if entry.kind != "build" or entry.state != "unfinished" or not is_left(entry.path):
         raise UsageError(f"{entry.path}: expected an unfinished build, found one that is {entry.state}")
     with _try_lock(entry.path) as free:
         if free:
@@ -129,7 +142,7 @@ def _below(root: Path) -> Iterator[Path]:
                 looked_at += 1
                 if looked_at > MOST_LOOKED_AT:
                     return
-                if path.name.endswith(BUILDING) or any(os.path.isfile(path / mark) for mark in MARKS.values()):
+                if is_left(path) or any(os.path.isfile(path / mark) for mark in MARKS.values()):
                     yield path
                 elif not path.name.startswith("."):
                     inner.append(path)
@@ -148,7 +161,7 @@ def _entry(path: Path) -> Entry | None:
     mark = next((path / name for name in (NAME, METRICS, CONFIG) if os.path.isfile(path / name)), path)
     date = _date(mark.stat().st_mtime)
     size = sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
-    if path.name.endswith(BUILDING):
+    if is_left(path):
         with _try_lock(path) as free:
             return Entry(path, "build", "unfinished" if free else "being made", date, size)
     if mark.name != NAME:

@@ -122,6 +122,22 @@ def test_the_folder_of_a_stopped_builder_is_removed_after_asking_and_no_other(he
     assert "nothing to clean" in cli("builds", "--clean").stderr
 
 
+def test_what_stopped_exports_and_removals_left_is_removed_and_nothing_of_others(here: Path) -> None:
+    version = here / "builds/bigearthnet-s1/1.0"
+    names = (".coco.exporting", ".zarr-22222222.dropped")
+    for name in names:
+        (version / name / "inner").mkdir(parents=True)
+        (version / name / "inner" / "file").write_text("half")
+    (version / "mine.building").mkdir()
+    (here / "elsewhere").mkdir()
+    (version / ".link.building").symlink_to(here / "elsewhere")
+    said = cli("builds", "--clean", "--yes").stderr
+    assert not any((version / name).exists() for name in names)
+    assert all(f"removed builds/bigearthnet-s1/1.0/{name}" in said for name in names)
+    assert (version / "mine.building").is_dir()
+    assert (version / ".link.building").is_symlink()
+
+
 def test_a_folder_that_is_closed_to_us_hides_no_other_build(sealed: dict[str, Build]) -> None:
     with tempfile.TemporaryDirectory() as name:
         shutil.copytree(sealed["zarr"].path, Path(name) / "invented" / "1" / "zarr-12345678")

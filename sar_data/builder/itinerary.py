@@ -20,7 +20,7 @@ from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
 from sar_data.builder.suspects import describe
-from sar_data.builder.target import discard
+from sar_data.builder.target import DROPPED, discard
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
 from sar_data.sealed.opened import Build
@@ -208,7 +208,7 @@ def convert(request: ConvertRequest, *, runner: Runner | None = None, progress: 
 
 def drop(build: Build) -> Path:
     """Remove a sealed build and return where it was; renamed first, so that no half of it ever looks like a build."""
-    gone = build.path.with_name(f".{build.path.name}.dropped")
+    gone = build.path.with_name(f".{build.path.name}{DROPPED}")
     discard(gone)
     with durable.explain_errors(gone):
         os.rename(build.path, gone)

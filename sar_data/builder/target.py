@@ -19,7 +19,7 @@ from typing import Protocol
 from sar_data.errors import TargetError
 from sar_data.system import durable, locks, private
 
-BUILDING, ASIDE = ".building", ".damaged-"
+BUILDING, DROPPED, ASIDE = ".building", ".dropped", ".damaged-"
 
 
 class Target(Protocol):

@@ -12,12 +12,12 @@ import click
 
 from sar_data import __version__
 from sar_data.cli.console import say
+from sar_data.cli.exits import FAILURE, USAGE
 from sar_data.cli.stop import Note, Stopped, stoppable
 from sar_data.cli.tree import Tree
 from sar_data.cli.words import spell
 from sar_data.errors import SarDataError, UsageError, unknown
 
-USAGE, FAILURE = 2, 1  # exit codes
 LONGEST = 200  # characters of a path in an error that the system raised
 
 

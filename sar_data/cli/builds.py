@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("builds", short_help="List builds and runs; remove the rest of stopped builds.")
 @click.argument("folder", metavar="[DIR]", required=False, type=ExistingPath())
-@click.option("--clean", is_flag=True, help="Remove the hidden folders of builds that were stopped, after asking.")
+@click.option("--clean", is_flag=True, help="Remove the hidden folders of stopped builds and exports, after asking.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(folder: Path | None, clean: bool, yes: bool, as_json: bool) -> None:
@@ -58,13 +58,13 @@ def _show(entry: Entry) -> None:
 
 
 def _clean(left: list[Entry], yes: bool) -> None:
-    """Remove unfinished builds, from which the same command could have continued."""
+    """Remove what stopped processes left, from which the same command could have continued."""
     from rich.filesize import decimal
 
-    from sar_data.inventory import remove
+    from sar_data.inventory import LEFT, remove
 
     for entry in left:
-        question = f"Remove {entry.path} ({decimal(entry.bytes)})? Its build would start again"
+        question = f"Remove {entry.path} ({decimal(entry.bytes)})? {LEFT[entry.path.suffix]}"
         if yes or click.confirm(question, err=True):
             is_removed = remove(entry)
             click.echo(

@@ -11,6 +11,7 @@ import click
 from sar_data.cli.choices import BuildFolder
 from sar_data.cli.console import line
 from sar_data.cli.crew import crew, runner_options
+from sar_data.cli.exits import FAILURE
 
 
 @click.command("diff", short_help="List what differs between two sealed builds.")
@@ -43,4 +44,4 @@ def command(ctx: click.Context, /, path: Path, other: Path, full: bool, as_json:
         count = len(comparison.differences)
         click.echo(f"{path} and {other}: {f'{count:,} differences' if count else 'equal'}", err=bool(count))
     if comparison.differences:
-        ctx.exit(1)
+        ctx.exit(FAILURE)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sar_data.cli.console import paragraph
+from sar_data.cli.exits import FAILURE
 from sar_data.cli.words import render
 
 
@@ -35,4 +36,4 @@ def command(ctx: click.Context, /, out: Path, as_json: bool) -> None:
             click.echo(paragraph(f"{finding.state:<5}  {finding.what:<{width}}  ", finding.text))
             if finding.remedy:
                 click.echo(paragraph(" " * (width + 9) + "→ ", render(finding.remedy)))
-    ctx.exit(1 if faults else 0)
+    ctx.exit(FAILURE if faults else 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from sar_data.cli.exits import OWN
+
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "datasets": ("sar-data datasets", "sar-data datasets --task detection", "sar-data datasets --band VH --unit dB"),
     "info": ("sar-data info NAME", "sar-data info NAME --tree"),
@@ -76,11 +78,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def with_examples(command: click.Command, ctx: click.Context, name: str) -> click.Command:
-    """Add the examples of the command `name` of a context to its help."""
+    """Add the examples and the exit codes of the command `name` of a context to its help."""
     words = [name]
     while ctx.parent is not None and ctx.info_name is not None:  # the last one is the program
         words.insert(0, ctx.info_name)
         ctx = ctx.parent
-    if lines := EXAMPLES.get(" ".join(words)):
-        command.epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)  # \b: lines stay as they are
+    name = " ".join(words)
+    lines = [f"  {line}" for line in EXAMPLES.get(name, ())]
+    codes = [f"  {code}  {meaning}" for code, meaning in OWN.get(name, {}).items()]
+    parts = {"Examples": lines, "Exit codes": codes}
+    texts = ["\n".join(["\b", f"{title}:", *part]) for title, part in parts.items() if part]  # \b: lines stay so
+    command.epilog = "\n\n".join(texts) or command.epilog
     return command

@@ -13,13 +13,12 @@ import click
 
 from sar_data.cli.choices import DatasetName
 from sar_data.cli.console import say
+from sar_data.cli.exits import BY_HAND, FAILURE
 from sar_data.cli.stop import Note
 
 if TYPE_CHECKING:
     from sar_data.download.fetch import FetchResult
     from sar_data.spec import DatasetSpec
-
-FAILED, BY_HAND = 1, 3  # exit codes: a download failed; no failure, but files are missing that a person must get
 
 
 @click.command("fetch", short_help="Download a dataset's sources, verify them, list files to get by hand.")
@@ -83,7 +82,7 @@ def command(
     elif all(outcome.there for outcome in outcomes):
         click.echo(next_command)
     states = {outcome.state for outcome in outcomes}
-    ctx.exit(FAILED if "failed" in states else BY_HAND if "missing" in states else 0)
+    ctx.exit(FAILURE if "failed" in states else BY_HAND if "missing" in states else 0)
 
 
 def _ask_acceptance(spec: DatasetSpec) -> bool:

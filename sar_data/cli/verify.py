@@ -11,6 +11,7 @@ import click
 
 from sar_data.cli.choices import BuildFolder, DatasetName, ExistingPath, Share
 from sar_data.cli.crew import crew, runner_options
+from sar_data.cli.exits import FAILURE
 from sar_data.errors import BuildError, UsageError
 
 
@@ -85,4 +86,4 @@ def command(
         verdict = f"{len(problems)} problems" if problems else "sound"
         click.echo(f"{path}: {verdict} ({extent})", err=bool(problems))
     if problems:
-        ctx.exit(1)
+        ctx.exit(FAILURE)

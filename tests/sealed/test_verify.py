@@ -15,7 +15,7 @@ from sar_data import catalog
 from sar_data.builder.itinerary import build, convert
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.cli import main
-from sar_data.errors import BuildError
+from sar_data.errors import BuildError, UsageError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME, Build
@@ -215,3 +215,33 @@ def test_the_command_lists_the_problems_and_fails(copy: Callable[[str], Path]) -
     assert [problem["key"] for problem in facts["problems"]] == [None, key]
     (path / NAME).unlink()
     assert CliRunner().invoke(main, ["verify", str(path)]).exit_code == 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_sample_reads_a_share_of_the_shards_and_other_ones_by_another_seed(
+    copy: Callable[[str], Path], name: str
+) -> None:
+    path = copy(name)
+    assert verify(path, sample=0.05) == []
+    [(shard, key)] = flip(path, [places(Build.open(path).index())[0].key])
+    named = [
+        {(problem.shard, problem.key) for problem in verify(path, sample=0.05, seed=seed) if problem.key}
+        for seed in range(40)
+    ]
+    assert {(shard, key)} in named
+    assert set() in named
+    assert {(p.shard, p.key) for p in verify(path, sample=1.0) if p.key} == {(shard, key)}
+
+
+@pytest.mark.parametrize(("full", "sample"), [(True, 0.5), (False, 0.0), (False, 1.5)])
+def test_a_share_that_is_none_is_refused(sealed: dict[str, Path], full: bool, sample: float) -> None:
+    with pytest.raises(UsageError, match=r"`sample=.*`: expected"):
+        verify(sealed["zarr"], full=full, sample=sample)
+
+
+def test_a_share_is_typed_as_percent_or_as_a_number(sealed: dict[str, Path]) -> None:
+    for text in ("5%", "0.05"):
+        result = CliRunner().invoke(main, ["verify", str(sealed["zarr"]), "--sample", text, "--workers", "1"])
+        assert result.stdout.endswith("sound (0.05 of the shards were read)\n")
+    wrong = CliRunner().invoke(main, ["verify", str(sealed["zarr"]), "--sample", "some"])
+    assert (wrong.exit_code, wrong.stderr) == (2, "sar-data: expected a share such as 5%, found 'some'\n")
