@@ -156,7 +156,7 @@ def _rebuild(request: RebuildRequest) -> Steps[BuildResult]:
     last = Step("prepare", "files", lambda _, progress, say: prepare_rebuild(request, parent, progress, say), baking)
     yield last
     with last.result as draft:
-        return (yield from _seal(draft, baking, parent and parent.path))
+        return (yield from _seal(draft, baking, parent.path if parent else None))
 
 
 def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[BuildResult]:

@@ -36,7 +36,7 @@ from sar_data.naming import few
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner
 from sar_data.sealed.index import INDEX_NAME
-from sar_data.sealed.manifest import NAME, Decisions, Identity, Manifest, Outcome, content_digest
+from sar_data.sealed.manifest import NAME, Manifest, content_digest
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
 from sar_data.sealed.recount import count_shards, shards
 from sar_data.sealed.samples import SAMPLES_NAME, samples_table
@@ -186,10 +186,11 @@ class _Bench:
             written.add(SUMS_NAME)
         digest = hashlib.sha256(data).hexdigest()
         if digest != manifest.sums:  # another version of a library wrote the same content in other bytes
-            parts = (
-                kind(**{n: getattr(manifest, n) for n in kind.model_fields}) for kind in (Identity, Decisions, Outcome)
-            )
-            durable.write(self.copy / NAME, Manifest.seal(*parts, sums=digest).dump())
+            if not manifest.digest:
+                raise BuildError(
+                    f"{self.path}: a build of schema 2 is repaired by the versions of its time: convert it"
+                )
+            durable.write(self.copy / NAME, manifest.with_sums(digest).dump())
             written.add(NAME)
         return written
 

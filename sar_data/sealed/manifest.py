@@ -154,6 +154,11 @@ class Manifest(Identity, Decisions, Outcome):
             manifest = cls(**parts, sums=sums)
         except pydantic.ValidationError as error:
             raise BuildError(f"{NAME}: cannot be sealed: {first_flaw(error)}") from error
+        return manifest.with_sums(sums)
+
+    def with_sums(self, sums: str) -> Manifest:
+        """Return the manifest with the sha256 of another SHA256SUMS, and with its own digest."""
+        manifest = self.model_copy(update={"sums": sums})
         return manifest.model_copy(update={DIGEST: document_digest(manifest.model_dump(mode="json"))})
 
     @classmethod
