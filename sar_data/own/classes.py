@@ -11,7 +11,7 @@ from sar_data.labels.classes import index_of
 from sar_data.naming import few
 from sar_data.own.declaration import Declaration
 from sar_data.own.survey import Survey
-from sar_data.spec import Tree
+from sar_data.spec import MASKED, Tree
 from sar_data.text import decode
 
 NAMES = "classes.txt"
@@ -43,7 +43,7 @@ def classes_of(tree: Tree, declaration: Declaration, survey: Survey) -> tuple[tu
     if not classes and declaration.mask_values:
         classes = tuple(map(str, declaration.mask_values))
     if not classes:
-        masks = ", or their values in the masks by `mask_values=…`" if task == "segmentation" else ""
+        masks = ", or their values in the masks by `mask_values=…`" if task in MASKED else ""
         raise SourceError(f"classes: expected their names in order, found none: give `classes=…` or {NAMES}{masks}")
     sentence = f"{len(classes)} classes{source}"
     if counts and len(classes) <= 30:

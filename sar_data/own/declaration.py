@@ -17,12 +17,13 @@ from sar_data.spec import UNCITED, Tree, Unit
 from sar_data.system import strict_json
 
 NAME, FORMER = "dataset.toml", "dataset.json"
+UNIQUE = ("bands", "classes", "band_suffixes", "frame_suffixes", "frame_folders", "label_columns")
 MAX_FRAMES = MAX_BANDS = 1 << 10
 MAX_FILES = 1 << 14  # of a sample
 MAX_BYTES = 1 << 24  # of a document
 MAX_DOTS = 64  # in a line, outside of text: no field has a dot, and a key of n parts costs a parser n * n
 _TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*')
-TaskName = Literal["classification", "multilabel", "segmentation", "detection", "none"]
+TaskName = Literal["classification", "multilabel", "segmentation", "change", "detection", "none"]
 Labels = Literal["folders", "lists", "table"]
 Boxes = Literal["coco", "voc", "yolo", "dota"]
 Calibration = Literal["sigma0", "gamma0", "beta0", "DN", "stretched", "unknown"]
@@ -87,6 +88,7 @@ class Declaration(pydantic.BaseModel):
     bands: Texts = _field("bands", ())
     band_suffixes: Texts = _field("band_suffixes", ())
     frame_suffixes: Texts = _field("frame_suffixes", ())
+    frame_folders: Texts = _field("frame_folders", ())
     polarizations: Polarizations | None = _field("polarizations")
     unit: Units | None = _field("unit")
     scale: Numbers = _field("scale", ())
@@ -116,9 +118,14 @@ class Declaration(pydantic.BaseModel):
     boxes: Boxes | None = _field("boxes")
     split: Text | None = _field("split")
 
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """The suffixes or folders of the dates of a sample, in their order; () of single images."""
+        return self.frame_folders or self.frame_suffixes
+
     @model_validator(mode="after")
     def _check_consistency(self) -> Declaration:
-        for field in ("bands", "classes", "band_suffixes", "frame_suffixes", "mask_values", "label_columns"):
+        for field in (*UNIQUE, "mask_values"):
             values = getattr(self, field)
             if len(set(values)) < len(values):
                 raise ValueError(f"{field}: expected every one once, found {few(values)}")
@@ -132,11 +139,16 @@ class Declaration(pydantic.BaseModel):
         for field, field_values in per_band.items():
             if self.bands and field_values and len(field_values) != len(self.bands):
                 raise ValueError(f"{field}: expected one for each band of {few(self.bands)}, found {few(field_values)}")
-        if len(self.frame_suffixes) == 1 or len(self.frame_suffixes) > MAX_FRAMES:
-            raise ValueError(f"frame_suffixes: expected 2 to {MAX_FRAMES}, found {len(self.frame_suffixes)}")
+        if self.frame_suffixes and self.frame_folders:
+            raise ValueError("frame_folders: expected them or frame_suffixes, found both")
+        if len(self.frames) == 1 or len(self.frames) > MAX_FRAMES:
+            field = "frame_folders" if self.frame_folders else "frame_suffixes"
+            raise ValueError(f"{field}: expected 2 to {MAX_FRAMES}, found {len(self.frames)}")
+        if any("/" in name for name in self.frame_folders):
+            raise ValueError(f"frame_folders: expected names of folders, found {few(self.frame_folders)}")
         if len(self.band_suffixes or self.bands) > MAX_BANDS:
             raise ValueError(f"bands: expected at most {MAX_BANDS}, found {len(self.band_suffixes or self.bands)}")
-        if len(self.band_suffixes) * len(self.frame_suffixes) > MAX_FILES:
+        if len(self.band_suffixes) * len(self.frames) > MAX_FILES:
             raise ValueError(f"band_suffixes: expected at most {MAX_FILES} files a sample, found more with all frames")
         if self.classes and self.mask_values and len(self.classes) != len(self.mask_values):
             raise ValueError(f"mask_values: expected one a class of {len(self.classes)}, found {len(self.mask_values)}")

@@ -12,6 +12,7 @@ FIELDS: dict[str, str] = {
     "bands": "Names of the bands, in the order of the file or of band_suffixes.",
     "band_suffixes": "Ends of file names, one a band, where a band is a file: _VV, _VH.",
     "frame_suffixes": "Ends of file names, one a date or frame of a place: _pre, _post.",
+    "frame_folders": "Names of folders, one a date of a place, with files of the same names: before, after.",
     "polarizations": "VV, VH, HH or HV, one a band; empty for a band without one.",
     "unit": "dB, power, amplitude, DN, 8-bit or phase; one, or one a band.",
     "scale": "What the numbers in the files are multiplied by to be in the unit; one, or one a band.",
@@ -20,7 +21,7 @@ FIELDS: dict[str, str] = {
     "terrain_corrected": "Whether the images are terrain-corrected.",
     "nodata": "Value that stands for no pixel in every band, where files do not declare it themselves.",
     "pixel_size_m": "Size of a pixel in metres.",
-    "task": "classification, multilabel, segmentation, detection or none.",
+    "task": "classification, multilabel, segmentation, change, detection or none.",
     "labels": "Where labels of images stand: folders, lists or table.",
     "classes": "Names of the classes in canonical order.",
     "table": "CSV or Parquet table with a row an image.",
@@ -41,5 +42,5 @@ FIELDS: dict[str, str] = {
     "split": "folders, lists, column, random, stratified, group or blocks, as for a build.",
 }
 OF_BANDS = ("bands", "band_suffixes", "polarizations", "unit", "scale", "offset")
-SEVERAL = frozenset((*OF_BANDS, "frame_suffixes", "classes", "mask_values", "label_columns"))
+SEVERAL = frozenset((*OF_BANDS, "frame_suffixes", "frame_folders", "classes", "mask_values", "label_columns"))
 """Fields that are lists."""

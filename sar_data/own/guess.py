@@ -28,12 +28,13 @@ from sar_data.own.images import (
 )
 from sar_data.own.rows import Row, flags_of, read_rows
 from sar_data.own.survey import TABLES, boxes_of, columns, lists_of, paths_of, rows_of_table, survey_folder
-from sar_data.spec import Tree
+from sar_data.spec import MASKED, Tree
 
 HEAD = 4096  # bytes of a file that show its kind
 POLARIZATIONS = ("VV", "VH", "HH", "HV")
 FRAMES = (("_pre", "_post"), ("_before", "_after"), ("_t0", "_t1"), ("_t1", "_t2"), ("_t1", "_t2", "_t3"))
-TASKS_WITHOUT_ROWS = ("segmentation", "detection", "none")  # tasks that need no labels in rows
+FRAME_FOLDERS = (*(tuple(end[1:] for end in ends) for ends in FRAMES), ("a", "b"))  # in any case
+TASKS_WITHOUT_ROWS = ("segmentation", "change", "detection", "none")  # tasks that need no labels in rows
 BOX_SUFFIXES = (".json", ".xml", ".txt")  # suffixes of box files: of all images, or of the image of the same name
 _POLARIZED = re.compile(r"[-_. ]?(?:VV|VH|HH|HV)$", re.I)
 
@@ -84,7 +85,7 @@ def _boxes(tree: Tree, declaration: Declaration) -> Guess | None:
 
 def _masks(tree: Tree, declaration: Declaration) -> Guess | None:
     """Find masks by the name of their folder or by their suffix, where images of the same names exist."""
-    if declaration.masks or declaration.mask_suffix or declaration.task not in (None, "segmentation", "detection"):
+    if declaration.masks or declaration.mask_suffix or declaration.task not in (None, *MASKED, "detection"):
         return None
     beside = ", left out beside boxes" if declaration.boxes else ""
     images = candidates(declaration, paths_of(tree))
@@ -134,14 +135,24 @@ def _suffixes(tree: Tree, declaration: Declaration) -> Guess | None:
 
 
 def _frames(tree: Tree, declaration: Declaration) -> Guess | None:
-    """Find dates or frames by usual words at the end of the name, where all samples have them."""
-    if declaration.frame_suffixes:
+    """Find dates or frames by usual words at the end of the name, where all samples have them.
+
+    Folders of such names may be classes, unless there are masks.
+    """
+    if declaration.frames:
         return None
-    for suffixes in FRAMES:
-        candidate = declaration.model_copy(update={"frame_suffixes": suffixes})
+    names = {name.lower(): name for path in paths_of(tree) for name in path.split("/")[:-1]}
+    masked = declaration.masks or declaration.mask_suffix
+    folders = [tuple(names[word] for word in words) for words in FRAME_FOLDERS if masked and names.keys() >= {*words}]
+    forms = [
+        *(("frame_suffixes", ends, "ends") for ends in FRAMES),
+        *(("frame_folders", f, "folders") for f in folders),
+    ]
+    for field, words, how in forms:
+        candidate = declaration.model_copy(update={field: words})
         samples, strangers = chips(candidate, paths_of(tree))
         if samples and not strangers and not any(chip.missing for chip in samples.values()):
-            return {"frame_suffixes": suffixes}, f"{len(suffixes)} frames a sample, by the ends {few(suffixes)}"
+            return {field: words}, f"{len(words)} frames a sample, by the {how} {few(words)}"
     return None
 
 
@@ -244,7 +255,8 @@ def _task(tree: Tree, declaration: Declaration) -> Guess | None:
     if declaration.boxes:
         return {"task": "detection"}, "boxes: detection"
     if declaration.masks or declaration.mask_suffix:
-        return {"task": "segmentation"}, "masks: segmentation"
+        task = "change" if declaration.frames else "segmentation"
+        return {"task": task}, f"masks{' of several dates' * (task == 'change')}: {task}"
     if declaration.labels in ("table", "lists"):
         counts = {len(row.labels or ()) for row in survey_folder(tree, declaration).rows.values()}
         several = max(counts, default=0) > 1 or (declaration.label_columns and counts != {1})

@@ -1,9 +1,9 @@
-"""Group the files of a folder into samples: all images below a folder, by the suffixes of bands and frames."""
+"""Group the files of a folder into samples: all images below a folder, by the suffixes of bands, and by dates."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -90,36 +90,58 @@ def candidates(declaration: Declaration, paths: Iterable[str]) -> list[str]:
 
 
 def chips(declaration: Declaration, paths: Iterable[str]) -> tuple[dict[str, Chip], list[str]]:
-    """Return the samples by the path of their first file, and the images with none of the suffixes."""
-    frames, bands = declaration.frame_suffixes or ("",), declaration.band_suffixes or ("",)
-    suffixes = {frame + band: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
-    suffixes |= {band + frame: (i, j) for i, frame in enumerate(frames) for j, band in enumerate(bands)}
+    """Return the samples by the path of their first file, and the images with none of the suffixes or folders.
+
+    The folder of a date is no part of a sample's name.
+    """
+    dates, bands = declaration.frames or ("",), declaration.band_suffixes or ("",)
+    ends = ("",) if declaration.frame_folders else dates
+    suffixes = {end + band: (i, j) for i, end in enumerate(ends) for j, band in enumerate(bands)}
+    suffixes |= {band + end: (i, j) for i, end in enumerate(ends) for j, band in enumerate(bands)}
     images = candidates(declaration, paths)
-    if set(suffixes) == {""}:
+    if set(suffixes) == {""} and not declaration.frame_folders:
         return {path: Chip(stem_of(path), (path,)) for path in images}, []
-    grouped, strangers = _group_files(images, suffixes)
+    grouped, strangers = _group_files(images, suffixes, declaration.frame_folders)
     samples = {}
-    for stem, files in grouped.items():
-        places = [(i, j) for i in range(len(frames)) for j in range(len(bands))]
-        lacking = next((stem + frames[i] + bands[j] for i, j in places if (i, j) not in files), None)
-        chip = Chip(stem, tuple(files[place] for place in places if place in files), lacking)
+    for (above, stem), files in grouped.items():
+        places = [(i, j) for i in range(len(dates)) for j in range(len(bands))]
+        lacking = next((place for place in places if place not in files), None)
+        missing = None
+        if lacking is not None:
+            date, band = dates[lacking[0]], bands[lacking[1]]
+            missing = f"{above}{date}/{stem}{band}" if declaration.frame_folders else stem + date + band
+        chip = Chip(above + stem, tuple(files[place] for place in places if place in files), missing)
         samples[chip.files[0]] = chip
     return samples, strangers
 
 
 def _group_files(
-    images: Iterable[str], suffixes: Mapping[str, tuple[int, int]]
-) -> tuple[dict[str, dict[tuple[int, int], str]], list[str]]:
-    """Return stem → place → file, and the files without a place; the longest matching suffix is used."""
+    images: Iterable[str], suffixes: Mapping[str, tuple[int, int]], folders: Sequence[str]
+) -> tuple[dict[tuple[str, str], dict[tuple[int, int], str]], list[str]]:
+    """Return (what is above the folder of the date, stem) → place → file, and the files without a place.
+
+    The longest matching suffix is used, and the lowest folder; without `folders` nothing is above.
+    """
     ends = re.compile(f"(?:{'|'.join(re.escape(end) for end in sorted(suffixes, key=len, reverse=True))})$")
-    grouped: dict[str, dict[tuple[int, int], str]] = {}
+    grouped: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
     strangers = []
     for path in images:
-        if (match := ends.search(stem_of(path))) is None:
+        above, stem, date = _without_date(stem_of(path), folders)
+        if (match := ends.search(stem)) is None or (folders and date is None):
             strangers.append(path)
-        else:
-            grouped.setdefault(stem_of(path)[: match.start()], {})[suffixes[match[0]]] = path
+            continue
+        end, band = suffixes[match[0]]
+        grouped.setdefault((above, stem[: match.start()]), {})[end if date is None else date, band] = path
     return grouped, strangers
+
+
+def _without_date(stem: str, folders: Sequence[str]) -> tuple[str, str, int | None]:
+    """Return what is above the lowest of some folders, what is below it, and its number; None where it is in none."""
+    parts = stem.split("/")
+    at = next((i for i in range(len(parts) - 2, -1, -1) if parts[i] in folders), None)
+    if at is None:
+        return "", stem, None
+    return "".join(f"{name}/" for name in parts[:at]), "/".join(parts[at + 1 :]), folders.index(parts[at])
 
 
 def split_and_class_of_folders(stems: Collection[str], root: str) -> dict[str, tuple[str | None, str | None]]:

@@ -72,6 +72,8 @@ def fit(
         raise SourceError(f"expected images ({kinds}) in {where}, found no image{absent} among {other_files}")
     if is_open(declaration):
         raise SourceError(f"task: expected one that the folder shows, found none. {guessed[-1]}")
+    if declaration.task == "change" and not declaration.frames:
+        raise SourceError("task: expected the dates of a change by `frame_folders=…` or `frame_suffixes=…`, found none")
     (count, dtype), sizes = _read_heads(tree, survey)
     classes, sentences = classes_of(tree, declaration, survey)
     first = next(iter(survey.chips.values())).files[0]

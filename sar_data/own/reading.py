@@ -16,10 +16,11 @@ from sar_data.own.classes import labels_of
 from sar_data.own.declaration import Declaration
 from sar_data.own.images import Chip
 from sar_data.own.rows import Row, split_of, time_of
+from sar_data.own.spec import TASKS
 from sar_data.own.survey import Survey, survey_folder
 from sar_data.raster import any_format, tiff
 from sar_data.record import IGNORE, Date, Mask, Record, Sample, SourceFile
-from sar_data.spec import Tree
+from sar_data.spec import MASKED, Tree
 
 Place = tuple[str | None, tuple[float, float, float, float, float, float] | None]
 Footprint = tuple[float, float, float, float]
@@ -56,7 +57,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     place = _georeference(tree, chip)
     labels, unused = _labels(plan, survey, unit, row)
     files = [SourceFile(path, tree.size(path)) for path in chip.files]
-    if declaration.task == "segmentation":
+    if declaration.task in MASKED:
         if unit not in survey.masks:
             lacking = len(survey.chips.keys() - survey.masks.keys())
             raise BadRecord(unit, f"expected a mask of the same name, found none: {_share(lacking, survey)} have none")
@@ -74,7 +75,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         shape=None if plan.one_size else shape,
         group=chip.stem.rpartition("/")[0] if declaration.group == "folder" else row.group if row else None,
         time=time_of(row) if row else None,
-        dates=tuple(Date(role=suffix.strip("_-. ") or suffix) for suffix in declaration.frame_suffixes),
+        dates=tuple(Date(role=suffix.strip("_-. ") or suffix) for suffix in declaration.frames),
         crs=crs,
         transform=place[1],
         footprint=footprint,
@@ -89,7 +90,7 @@ def _share(count: int, survey: Survey) -> str:
 def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     """Return the bands as they are stored, [band, y, x] or [frame, band, y, x], and the mask where there is one."""
     declaration = plan.declaration
-    frames, suffixes = len(declaration.frame_suffixes), len(declaration.band_suffixes)
+    frames, suffixes = len(declaration.frames), len(declaration.band_suffixes)
     count = max(frames, 1) * max(suffixes, 1)
     parts = [any_format.read(tree.read(file.path), file.path) for file in record.files[:count]]
     shapes = {part.image.shape for part in parts}
@@ -102,7 +103,7 @@ def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     missing = [n for part in parts for n in (part.nodata or (0,) * len(part.image))]
     nodata = tuple(sum(missing[band::bands]) for band in range(bands)) if any(missing) else ()
     mask = None
-    if declaration.task == "segmentation":
+    if declaration.task in MASKED:
         mask = _mask(tree, record.files[count].path, plan)
     return Sample(image=image, mask=mask, nodata=nodata, fallbacks=sum(part.fallbacks for part in parts))
 
@@ -145,7 +146,7 @@ def _labels(plan: Plan, survey: Survey, unit: str, row: Row | None) -> tuple[dic
     """Return the labels of the task, and the reason why a sample without any is unused."""
     task = plan.declaration.task
     if task not in ("classification", "multilabel"):
-        return ({"mask": ()} if task == "segmentation" else {}), None
+        return ({TASKS[task][0]: ()} if task in MASKED else {}), None
     words = labels_of(plan.declaration, survey, unit)
     where = unit if row is None else row.where
     indices = []

@@ -18,6 +18,7 @@ TASKS: Mapping[str, tuple[str, Any]] = {
     "classification": ("class", "multiclass"),
     "multilabel": ("labels", "multilabel"),
     "segmentation": ("mask", "segmentation"),
+    "change": ("change", "change"),
     "detection": ("objects", "detection"),
 }
 """Task of a declaration → its name and kind in a build."""
@@ -107,7 +108,7 @@ def spec_of(
         licence=declaration.licence,
         citation=declaration.citation,
         bands=bands,
-        frames=len(declaration.frame_suffixes) or 1,
+        frames=len(declaration.frames) or 1,
         dtype="float32" if scale else dtype,
         nodata=declaration.nodata,
         scale=scale,

@@ -23,7 +23,7 @@ from sar_data.own.survey import Survey, boxes_of, paths_of, survey_folder
 from sar_data.raster import any_format
 from sar_data.sources.filter import Filtered
 from sar_data.sources.tree import Folder
-from sar_data.spec import Tree
+from sar_data.spec import MASKED, Tree
 from sar_data.split.blocks import Blocks
 from sar_data.split.missing_classes import find_better_split
 from sar_data.text import literal
@@ -183,7 +183,7 @@ def _ask_folder(tree: Tree, survey: Survey, beside: Sequence[str]) -> Iterator[s
 
 def _bands(declaration: Declaration, evidence: Evidence) -> Iterator[str]:
     """Yield images, bands, unit and calibration: known ones from names and descriptions, the others as questions."""
-    for field in ("images", "band_suffixes", "frame_suffixes"):
+    for field in ("images", "band_suffixes", "frame_suffixes", "frame_folders"):
         if value := getattr(declaration, field):
             yield _line(field, value)
     count = len(declaration.band_suffixes) or next(iter(evidence.kinds), (1,))[0]
@@ -246,14 +246,14 @@ def _labels(
     for sentence in (*survey.columns(), *survey.left()):
         yield from _comment(f"{sentence[0].upper()}{sentence[1:]}.")
     if is_open(declaration):
-        yield "# ASK the task: classification, multilabel, segmentation, detection or none."
+        yield "# ASK the task: classification, multilabel, segmentation, change, detection or none."
         yield f"# task = {_toml(declaration.task or 'segmentation')}"
         return
-    yield f"task = {_toml(declaration.task)}  # classification, multilabel, segmentation, detection or none"
+    yield f"task = {_toml(declaration.task)}  # classification, multilabel, segmentation, change, detection or none"
     for field in ("labels", "table", "label_columns", "masks", "mask_suffix", "boxes"):
         if value := getattr(declaration, field):
             yield _line(field, value)
-    if declaration.task == "segmentation":
+    if declaration.task in MASKED:
         yield from _masks(survey, evidence)
         return
     try:
