@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo docs pictures test test-install test-peers test-pythons lint bench bench-loader bench-train kill fuzz learn schemas clean
+.PHONY: demo docs pictures test test-install test-peers test-pythons lint bench bench-loader bench-train kill fuzz test-faults learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -84,6 +84,10 @@ kill: $(VENV)/dev
 ## fuzz: 20,000 damaged files for each reader
 fuzz: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m fuzz -s -n 2 tests
+
+## test-faults: 500 flipped bits, 50 lost and 50 swapped files in each container; 50 sound builds
+test-faults: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m fuzz -s -n 2 tests/faults
 
 ## learn: train on miniatures and real chips until what was learnt, or was not to be, shows
 learn: $(VENV)/dev
