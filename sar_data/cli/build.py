@@ -196,9 +196,7 @@ def _rebuild_request(
     ctx = click.get_current_context()
     for name in choices.keys() - {"out", "work"} | {"variant", "plan"}:
         if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            raise UsageError(
-                f"--{name.replace('_', '-')}: expected no such choice with --from, which makes a build again"
-            )
+            raise UsageError(f"--{name.replace('_', '-')}: expected no such choice with --from, which decides it")
     if source is None:
         raise UsageError("--from needs --source: the raw files, their archive, or another build of the same content")
     return RebuildRequest(path=earlier, source=source, out=choices["out"], dataset=dataset, work=choices["work"])

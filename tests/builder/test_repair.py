@@ -145,6 +145,7 @@ def test_a_manifest_is_made_again_where_the_recipe_proves_it(
     for sound, origin in ((plain, source), (packed, built["webdataset"])):
         copy = damaged(sound, tmp_path, NAME, damage)
         check(copy, sound, mend(copy, origin), [NAME])
+        shutil.rmtree(copy)
 
 
 def test_several_broken_files_are_repaired_together(built: dict[str, Path], source: Path, tmp_path: Path) -> None:
