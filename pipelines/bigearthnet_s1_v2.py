@@ -99,13 +99,15 @@ def scan(tree: Tree, unit: str, union: bool = False, maps: bool = False) -> Iter
         paths.append(f"{folder}/{row['patch_id']}_reference_map.tif")
     flags = [text for text in ("seasonal_snow", "cloud_or_shadow") if row[f"contains_{text}"]]
     reason = "; ".join(text.replace("_", " ") for text in flags) if flags and not union else None
+    known = {"s2_name": row["patch_id"], "country": row["country"]}
+    known |= {f"contains_{text}": "true" for text in flags} if union else {}
     yield Record(
         key=key,
         files=tuple(SourceFile(path, tree.size(path)) for path in paths),
         official=SPLITS[row["split"]],
         labels={"clc19": tuple(sorted(NAMES[name] for name in row["labels"]))} | ({"clc19_map": ()} if maps else {}),
         unused=reason,
-        **place_of(tree, paths[0], key, {"s2_name": row["patch_id"], "country": row["country"]}),
+        **place_of(tree, paths[0], key, known),
     )
 
 
@@ -256,7 +258,12 @@ PIPELINE = dataclasses.replace(
             scan=partial(scan, union=True),
             copies=None,
             spec=dataclasses.replace(
-                SPEC, variant="all", samples=549_488, published={}, title=f"{SPEC.title}, with snow and clouds"
+                SPEC,
+                variant="all",
+                revision=2,
+                samples=549_488,
+                published={},
+                title=f"{SPEC.title}, with snow and clouds",
             ),
         ),
         "segmentation": dataclasses.replace(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
+from sar_data.containers.coco_images import coco_images
 from sar_data.containers.entry import Container, Labels
 from sar_data.containers.find import find_container
 from sar_data.containers.looked import Looked, by_means, is_normalized, look
@@ -30,7 +31,9 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
     Raises SourceError where the container holds something else, or where only its owner can say what it means: then
     `pipeline.asked` decides.
     """
-    if (container := find_container(tree)) is None:
+    first = next((task.kind for task in pipeline.spec.tasks), None)
+    container = (coco_images(tree) if first == "detection" else None) or find_container(tree)
+    if container is None:
         return None
     spec, classes = pipeline.spec, pipeline.asked.get("classes", container.classes)
     names = tuple(band.name for band in spec.bands)
@@ -151,6 +154,11 @@ def _task(
     if looked.masks and (mask := next((task for task in tasks if task.kind == "segmentation"), None)):
         return mask, None, 0, f"masks of {mask.name}"
     known = [task for task in tasks if task.kind in ("multiclass", "multilabel")]
+    boxes = next((task for task in tasks if task.kind == "detection"), None)
+    if looked.boxes and boxes and not known:
+        others = few([task.name for task in tasks if task is not boxes])
+        left = f"; no labels of {others} in the container" if len(tasks) > 1 else ""
+        return boxes, None, 0, f"boxes of {boxes.name}{left}"
     targets = [label for label in labels if label is not None]
     if not targets or not known:
         return None, None, 0, f"no labels of {few([task.name for task in tasks])} in the container" if tasks else ""

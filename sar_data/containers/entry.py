@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sar_data.record import Sample
+from sar_data.record import Object, Sample
 from sar_data.sources.tree import RecordingTree
 from sar_data.spec import Tree
 
@@ -41,7 +41,8 @@ class Head:
     """What is known of an image without its pixels: the axes as they are stored, in words such as yxb, fbyx or yx.
 
     `shape` is along these axes; `bands` are the names of the bands in their order, () where the container has none.
-    `axes` is "" where only the shape can tell. `crs` and `transform` are those of a record.
+    `axes` is "" where only the shape can tell. `objects` are numbered by the classes of the container, of the dataset
+    where it has none; None where it says nothing of them. `crs` and `transform` are those of a record.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +50,7 @@ class Head:
     axes: str = ""
     bands: tuple[str, ...] = ()
     labels: Labels = None
+    objects: tuple[Object, ...] | None = None
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
 

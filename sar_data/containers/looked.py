@@ -26,7 +26,7 @@ class Looked:
     """What some samples have in common. `sizes` are those that were seen, the most frequent first.
 
     `bands` are the names in the container, `labels` and `keys` those of the heads, in their order; `images` are
-    [frame, band, y, x], all of which have a mask where `masks` says so.
+    [frame, band, y, x], all of which have a mask where `masks` says so; `boxes` says whether the heads have objects.
     """
 
     entries: Sequence[Entry]
@@ -38,6 +38,7 @@ class Looked:
     images: tuple[Image, ...]
     keys: tuple[str, ...]
     masks: bool
+    boxes: bool
 
 
 def look(tree: Tree, container: Container, bands: Sequence[str], count: int | None) -> Looked:
@@ -79,6 +80,7 @@ def look(tree: Tree, container: Container, bands: Sequence[str], count: int | No
         images=tuple(images),
         keys=tuple(entry.name for entry, *_ in seen),
         masks=bool(masks) and all(masks),
+        boxes=any(head.objects is not None for _, head, _ in seen),
     )
 
 

@@ -21,7 +21,7 @@ from sar_data.labels.classes import fold, index_of
 from sar_data.labels.words import numbers_of
 from sar_data.naming import few
 from sar_data.raster.tiff import footprint_of
-from sar_data.record import IGNORE, Mask, Record, Sample, SourceFile
+from sar_data.record import IGNORE, Mask, Object, Objects, Record, Sample, SourceFile
 from sar_data.spec import Task, Tree
 
 UNLABELLED = "without a label"
@@ -137,7 +137,11 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     if table is not None:
         split = table.split_of(entry.name) if table.split else split
         stored = stored if stored is not None or table.labels is None else table.labels_of(entry.name)
-    labels, unused = indices(plan, stored, entry.where)
+    objects = _objects(plan, head.objects, entry.where)
+    if plan.task is not None and plan.task.kind == "detection":
+        labels, unused = {plan.task.name: tuple(sorted({item.label for item in objects}))}, None
+    else:
+        labels, unused = indices(plan, stored, entry.where)
     if table is not None and entry.name not in table.rows:
         unused = f"not in {table.path}"
     known = (plan.named(unit) if plan.named else None) or Record(key=unit, files=())
@@ -146,6 +150,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         key=unit,
         files=tuple(SourceFile(path, tree.size(path)) for path in entry.files),
         labels=labels,
+        objects=objects,
         official=split,
         shape=None if plan.size else axes.size,
         unused=unused or known.unused,
@@ -154,6 +159,18 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         transform=head.transform or known.transform,
         footprint=footprint_of(head.crs, head.transform, axes.size) or known.footprint,
     )
+
+
+def _objects(plan: Plan, stored: tuple[Object, ...] | None, where: str) -> tuple[Object, ...]:
+    """Return the objects of a sample as the classes of the task number them, none where its labels are no boxes."""
+    if plan.task is None or plan.task.kind != "detection" or not stored:
+        return ()
+    places = {item.label: class_of(str(item.label), plan.task.classes, plan.numbered) for item in stored}
+    if strange := [label for label, place in places.items() if place is None]:
+        names = few([plan.numbered[label] if label < len(plan.numbered) else str(label) for label in strange])
+        raise BadRecord(where, f"expected objects of the classes {few(plan.task.classes)}, found {names}")
+    numbered = [replace(item, label=places[item.label] or 0) for item in stored]
+    return Objects(numbered, stored.dropped) if isinstance(stored, Objects) else tuple(numbered)
 
 
 def indices(plan: Plan, stored: Labels, where: str) -> tuple[dict[str, tuple[int, ...]], str | None]:

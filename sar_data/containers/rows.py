@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 from sar_data.containers import encoded
 from sar_data.containers.entry import Entry, Head, Labels
 from sar_data.containers.layouts import IMAGE_FIELDS, KEY_FIELDS, LABEL_FIELDS, SPLIT_FIELDS
+from sar_data.containers.object_rows import is_objects, objects_of
 from sar_data.containers.row_files import SUFFIXES, cells, column, groups
 from sar_data.containers.side_table import field_of, split_word
 from sar_data.errors import BadRecord, SourceError
@@ -44,6 +45,7 @@ class Rows:
     label: str | None = None
     split: str | None = None
     mask: str | None = None
+    boxes: str | None = None
     classes: tuple[str, ...] = ()
     expected = ()
 
@@ -53,6 +55,7 @@ class Rows:
 
     def sentence(self) -> str:
         used = {"key": self.key, "label": self.label, "split": self.split, "mask": self.mask}
+        used |= {"list of boxes": self.boxes}
         words = ", ".join(f"{name} is the {role}" for role, name in used.items() if name)
         images = f"{few(self.images)} {'is the image' if len(self.images) == 1 else 'are the bands'}"
         return f"{self.kind.capitalize()}, a row a sample, in {few(self.files)}; {images}{', ' if words else ''}{words}"
@@ -67,9 +70,14 @@ class Rows:
             return Head(shape=image.shape, dtype=image.dtype.name, axes="byx", bands=self.images, labels=labels)
         (cell,) = cells(tree, entry.files[0], self.images, entry.start)
         if (data := _bytes(cell)) is not None:
-            return encoded.head_of(data, entry.where, labels)
-        image = _array(cell, entry.where)
-        return Head(shape=image.shape, dtype=image.dtype.name, labels=labels)
+            head = encoded.head_of(data, entry.where, labels)
+        else:
+            image = _array(cell, entry.where)
+            head = Head(shape=image.shape, dtype=image.dtype.name, labels=labels)
+        if self.boxes is None:
+            return head
+        (drawn,) = cells(tree, entry.files[0], (self.boxes,), entry.start)
+        return replace(head, objects=objects_of(drawn.as_py(), (head.shape[-2], head.shape[-1]), entry.where))
 
     def read(self, tree: Tree, entry: Entry) -> Sample:
         path, where = entry.files[0], entry.where
@@ -179,6 +187,7 @@ def rows_of(tree: Tree) -> Rows | None:
         if images := _images(schema, path):
             rest = [name for name in schema.names if name not in images]
             chosen = {role: field_of(rest, names, path) for role, names in ROLES.items()}
+            chosen["boxes"] = next((field.name for field in schema if is_objects(field.type)), None)
             columns.setdefault((images, *chosen.values()), []).append(path)
             classes = classes or _classes(tree, path, schema, chosen["label"])
     if not columns:
@@ -187,7 +196,9 @@ def rows_of(tree: Tree) -> Rows | None:
         shown = "; ".join(f"{few([*names[0]])} in {few(paths)}" for names, paths in columns.items())
         raise SourceError(f"expected files of the same columns, found {shown}: name the folder of one kind")
     (((images, *chosen_columns), paths),) = columns.items()
-    return Rows(files=tuple(paths), images=images, classes=classes, **dict(zip(ROLES, chosen_columns, strict=True)))
+    return Rows(
+        files=tuple(paths), images=images, classes=classes, **dict(zip((*ROLES, "boxes"), chosen_columns, strict=True))
+    )
 
 
 ROLES: Mapping[str, tuple[str, ...]] = {

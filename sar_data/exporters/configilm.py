@@ -1,7 +1,8 @@
 """One LMDB over all splits and a table beside it, as ConfigILM's dataset of BigEarthNet v2 reads them.
 
 images.lmdb has, under the name of each patch, safetensors of one tensor [y, x] a band. The table has one row a patch,
-with the names of its classes in the order of the alphabet; the split is `validation`, not val.
+with the names of its classes in the order of the alphabet; the split is `validation`, not val. Patches with snow or
+clouds are in this table, too: their flags alone decide what the reader takes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sar_data.formats.lmdb import value_header
 from sar_data.sealed.documents import TaskDocument
 
 IMAGES = "images.lmdb"
-EXTRA_TABLE = "metadata_for_patches_with_snow_cloud_or_shadow.parquet"  # which the reader opens too; it has no row
+EXTRA_TABLE = "metadata_for_patches_with_snow_cloud_or_shadow.parquet"  # which the reader asks for, too; it has no row
 HEADER = 1 << 12  # bytes that the names of tensors take at most
 FLAGS = ("contains_seasonal_snow", "contains_cloud_or_shadow")
 TYPES = {"labels": pa.list_(pa.string()), **dict.fromkeys(FLAGS, pa.bool_())}
@@ -49,7 +50,10 @@ def _items(source: Source, split: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _table_row(row: Row, task: TaskDocument) -> Row:
-    """Return a patch's row of the table; what the build does not know is empty, and no flag is set."""
+    """Return a patch's row of the table; what the build does not know is empty, and a flag that it does not know false.
+
+    Flags are attributes of samples, as the variant "all" of BigEarthNet v2.0 takes them from the published table.
+    """
     attrs = {attr["name"]: attr["value"] for attr in row["attrs"] or ()}
     return {
         "patch_id": attrs.get("s2_name", row["key"]),
@@ -58,5 +62,5 @@ def _table_row(row: Row, task: TaskDocument) -> Row:
         "country": attrs.get("country", ""),
         "s1_name": row["key"],
         "s2v1_name": "",
-        **dict.fromkeys(FLAGS, False),
+        **{flag: attrs.get(flag) == "true" for flag in FLAGS},
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,6 +22,11 @@ from sar_data.text import parse_json
 T = TypeVar("T")
 
 LONGEST = 1 << 31  # pixels of a side that no image reaches
+SNIFFED = 4096  # bytes by which a document is recognized
+KEYS = tuple(
+    f'"{key}"'.encode()
+    for key in ("images", "annotations", "categories", "file_name", "image_id", "category_id", "bbox")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,40 @@ class Annotations:
         box, cut = boxes.fit_box((x, y, x + width, y + height), self.shape(name), where, most=most)
         # Some converters write a box's two corners as a "polygon": four numbers are none.
         polygons = tuple(ring for ring in rings if len(ring) >= 6 and len(ring) % 2 == 0)
-        attrs = {"crowd": "1"} if annotation.get("iscrowd") else {}
+        attrs = _attributes(annotation) or ({"crowd": "1"} if annotation.get("iscrowd") else {})
         return Object(
-            label=classes.index(category), box=box, polygons=polygons, attrs=attrs | ({"cut": "1"} if cut else {})
+            label=classes.index(category),
+            box=box,
+            rotated=_rotated(annotation, where),
+            polygons=polygons,
+            attrs=attrs | ({"cut": "1"} if cut else {}),
         )
+
+
+def _rotated(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float, float] | None:
+    """Return the rotated box, a field that our own export adds to COCO, None without one."""
+    if annotation.get("rotated") is None:
+        return None
+    with Reading(where, "a rotated box of centre x, centre y, width, height and degrees"):
+        x, y, width, height, degrees = map(float, annotation["rotated"])
+        if not all(map(math.isfinite, (x, y, width, height, degrees))):
+            raise ValueError(f"{x:.6g}, {y:.6g}, {width:.6g}, {height:.6g}, {degrees:.6g}")
+    boxes.check_rotated(rotated := (x, y, width, height, degrees), where)
+    return rotated
+
+
+def _attributes(annotation: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attributes of an object as our own export writes them, all text; other programs' mean what they do."""
+    attributes = annotation.get("attributes")
+    if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
+        return {}
+    return attributes
+
+
+def documents(tree: Tree, paths: Iterable[str]) -> list[Annotations]:
+    """Return the COCO documents among some files: JSON whose beginning has two of their keys; raise BadRecord."""
+    heads = {path: tree.head(path, SNIFFED) for path in paths if path.lower().endswith(".json")}
+    return [load(tree, path) for path, head in heads.items() if sum(key in head for key in KEYS) > 1]
 
 
 def load(tree: Tree, path: str) -> Annotations:

@@ -30,8 +30,6 @@ FORMS: tuple[Form, ...] = ("COCO", "VOC", "DOTA", "YOLO")  # of two that annotat
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _KINDS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}
 MAX_DEPTH, SNIFFED = 6, 4096
-_COCO = ("images", "annotations", "categories", "file_name", "image_id", "category_id", "bbox")
-_COCO_KEYS = tuple(f'"{key}"'.encode() for key in _COCO)
 
 
 class Picture(NamedTuple):
@@ -208,7 +206,7 @@ def discover(tree: Tree, names: re.Pattern[str] | None = None, unique: bool = Tr
     else:
         copies = {}
     stems = {stem_of(path) for path in images}
-    documents = _documents(tree, files)
+    documents = coco.documents(tree, files)
     texts: dict[Form, list[str]] = {"VOC": [path for path in matching if path.lower().endswith(".xml")]}
     label_texts, strangers = _label_texts(tree, matching, stems)
     texts |= {("DOTA" if _is_dota(tree, label_texts) else "YOLO"): label_texts + strangers}
@@ -264,16 +262,6 @@ def _label_texts(tree: Tree, files: list[str], stems: set[str]) -> tuple[list[st
     unpaired = [path for path in texts if stem_of(path) not in stems]
     strangers = [path for path in unpaired if yolo.has_objects(tree.head(path, SNIFFED))]
     return [path for path in texts if stem_of(path) in stems], strangers
-
-
-def _documents(tree: Tree, files: list[str]) -> list[coco.Annotations]:
-    """Return the COCO documents of a tree: JSON whose beginning has two of their keys."""
-    documents = []
-    for path in files:
-        if path.lower().endswith(".json"):
-            head = tree.head(path, SNIFFED)
-            documents += [coco.load(tree, path)] if sum(key in head for key in _COCO_KEYS) > 1 else []
-    return documents
 
 
 def _by_document(

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from sar_data import catalog
 from sar_data.builder.itinerary import build, convert
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.exporters import Target, export
+from sar_data.exporters.configilm import FLAGS
 from sar_data.sealed.opened import Build
 
 
@@ -40,9 +42,29 @@ def test_an_export_of_patches_builds_as_the_same_content(
     assert again.manifest.content_digest == regions[side].manifest.content_digest
 
 
-def test_ships_in_coco_build_as_the_same_content(built: dict[str, Build], tmp_path: Path) -> None:
-    again = built_again(export("coco", built["hrsid"], tmp_path / "coco").folder, tmp_path / "out", "hrsid")
-    assert again.manifest.content_digest == built["hrsid"].manifest.content_digest
+def test_flags_of_snow_and_clouds_are_those_of_the_published_tables(regions: dict[str, Build], tmp_path: Path) -> None:
+    raw, columns = regions["120"].path.parents[2] / "raw", ["s1_name", *FLAGS]
+    made = build(BuildRequest(dataset=catalog.pipeline("bigearthnet-s1-v2"), variant="all", source=raw, out=tmp_path))
+    folder = export("configilm", made, tmp_path / "configilm").folder
+    published, ours = (
+        pa.concat_tables(pq.read_table(path, columns=columns) for path in sorted(where.glob("metadata*.parquet")))
+        .sort_by("s1_name")
+        .to_pylist()
+        for where in (raw, folder)
+    )
+    assert ours == published
+    assert all(any(row[flag] for row in ours) for flag in FLAGS)
+
+
+@pytest.mark.parametrize("target", ["coco", "npy", "hf"])
+@pytest.mark.parametrize("name", ["ssdd", "hrsid"])
+def test_ships_with_rotated_boxes_and_outlines_build_as_the_same_content(
+    built: dict[str, Build], tmp_path: Path, name: str, target: Target
+) -> None:
+    again = built_again(export(target, built[name], tmp_path / target).folder, tmp_path / "out", name)
+    assert again.manifest.content_digest == built[name].manifest.content_digest
+    rotated = pc.struct_field(pc.list_flatten(again.index()["objects"]), "rotated")
+    assert (rotated.null_count < len(rotated)) == (name == "ssdd")
 
 
 def test_geotiffs_build_as_ones_own_data_with_the_same_pixels_splits_and_classes(
