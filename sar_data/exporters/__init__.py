@@ -104,7 +104,7 @@ TARGETS: Mapping[Target, Exporter] = {
         reader="ConfigILM 0.7.1 (BENv2), rico-hdl's readers",
         keeps=("pixels", "keys", "splits", "labels", "masks"),
         note="one image a sample; the split val is called validation; labels are in the order of the alphabet; flags "
-        "of snow and cloud are true where the build has them, as `variant=all` of bigearthnet-s1-v2 does",
+        "of snow and cloud are true where samples have them as attributes",
         module="configilm",
     ),
     "npy": Exporter(
