@@ -88,10 +88,8 @@ def _stem(path: str) -> str:
 
 def coco_images(tree: Tree) -> CocoImages | None:
     """Return the COCO documents of a tree and their images, None without one; raise BadRecord for a broken one."""
-    found = coco.documents(tree, walk(tree, below=2))
-    names = [document.categories[number] for document in found for number in sorted(document.categories)]
-    return (
-        CocoImages(documents=tuple(one.file.path for one in found), classes=tuple(dict.fromkeys(names)))
-        if found
-        else None
-    )
+    if not (documents := coco.documents(tree, walk(tree, below=2))):
+        return None
+    names = [document.categories[number] for document in documents for number in sorted(document.categories)]
+    paths = tuple(document.file.path for document in documents)
+    return CocoImages(documents=paths, classes=tuple(dict.fromkeys(names)))
