@@ -20,6 +20,7 @@ from sar_data.own.pipeline import fit
 from sar_data.public import leakage
 from sar_data.raster import npz
 from sar_data.sealed.opened import Build
+from sar_data.sources.archives.open import open_tree
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline
 from tests.containers import writers
@@ -51,6 +52,18 @@ def test_a_container_with_keys_has_the_content_digest_of_the_raw_files(
     packed = {path.relative_to(tmp_path / "packed").as_posix() for path in (tmp_path / "packed").rglob("[!.]*.*")}
     hashed = manifest.imported_from.sha256.keys()
     assert hashed == ({path for path in packed if "images/" not in path} if "lists" not in kind else set())
+
+
+def test_compressed_shards_are_one_set_and_other_compressed_tars_are_not(eurosat_build: Build, tmp_path: Path) -> None:
+    (packed := tmp_path / "packed").mkdir()
+    writers.tars(packed, eurosat_build, packed=".gz")
+    assert len([*packed.iterdir()]) > 2
+    manifest = imported("eurosat-sar", packed, tmp_path / "out").manifest
+    assert manifest.content_digest == eurosat_build.manifest.content_digest
+    for number, path in enumerate(sorted(packed.glob("*.tar.gz"))):
+        path.rename(packed / f"{'ab'[number % 2]}.tar.gz")
+    with pytest.raises(SourceError, match="expected one archive to unpack, found 2"):
+        open_tree(packed)
 
 
 @pytest.mark.parametrize("kind", ["webdataset of npy", "npy and lists", "arrow, numbers", "parquet, files"])

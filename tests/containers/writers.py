@@ -115,12 +115,15 @@ def safetensors(out: Path, build: Build) -> None:
     pq.write_table(pa.table(table), out / "metadata.parquet")
 
 
-def tars(out: Path, build: Build, image: str = "npy") -> None:
-    """Write two shards a split with the members KEY.npy (or .tif) and KEY.cls, or KEY.json of several labels."""
+def tars(out: Path, build: Build, image: str = "npy", packed: str = "") -> None:
+    """Write two shards a split with the members KEY.npy (or .tif) and KEY.cls, or KEY.json of several labels.
+
+    `packed` is .gz for compressed ones.
+    """
     names = classes(build)
     for split, part in by_split(samples(build)).items():
         for number in range(2):
-            with tarfile.open(out / SHARD.format(split=split, number=number), "w") as tar:
+            with tarfile.open(out / f"{SHARD.format(split=split, number=number)}{packed}", f"w:{packed[1:]}") as tar:
                 for one in part[number::2]:
                     member(tar, f"{one.key}.{image}", encoded(one.image, image))
                     if len(one.labels) == 1:

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ class Peer:
     python: str = sys.executable
     ours: bool = False
     """Whether the reader imports sar_data, which is installed then, too."""
+    writes: bool = False
+    """Whether it writes containers into a folder, its third argument, each of which is imported then."""
 
 
 PEERS = {
@@ -62,6 +65,13 @@ PEERS = {
         ours=True,
     ),
     "terratorch": Peer(["terratorch"], "terratorch_tasks", "bigearthnet-s1-v2", None, python="python3.12", ours=True),
+    "writers": Peer(
+        ["webdataset", "datasets>=4", "safetensors", "lmdb", "numpy"],
+        "writers",
+        "bigearthnet-s1-v2",
+        "npy",
+        writes=True,
+    ),
     "rasterio": Peer(["rasterio"], "geotiff", "bigearthnet-s1-v2", "geotiff"),
 }
 
@@ -92,7 +102,29 @@ def run(name: str, peer: Peer) -> str | None:
     folder = made.path if peer.target is None else exported(peer.target, made)
     facts = OUT / f"{peer.dataset}.json"
     facts.write_text(json.dumps(list(facts_of(made))))
-    return _failure([python, ROOT / "tests/peers" / f"{peer.reader}.py", folder, facts], ours=peer.ours)
+    written = OUT / "written"
+    shutil.rmtree(written, ignore_errors=True)
+    fault = _failure([python, ROOT / "tests/peers" / f"{peer.reader}.py", folder, facts, written], ours=peer.ours)
+    return fault or (import_faults(made, written) if peer.writes else None)
+
+
+def import_faults(made: Build, written: Path) -> str | None:
+    """Build each container below a folder; return which have other samples than a build, None where none has."""
+    shutil.rmtree(OUT / "imported", ignore_errors=True)
+    wrong, expected = [], contents(made)
+    for folder in sorted(written.iterdir()):
+        again = build(
+            BuildRequest(dataset=catalog.pipeline(made.manifest.dataset), source=folder, out=OUT / "imported")
+        )
+        same = again.manifest.content_digest == made.manifest.content_digest
+        if contents(again) != expected if folder.name.startswith("pickles") else not same:
+            wrong.append(folder.name)
+    return f"other samples in {', '.join(wrong)}" if wrong else None
+
+
+def contents(made: Build) -> Counter[str]:
+    """Return split, labels and pixels of all samples, which containers without keys have."""
+    return Counter(json.dumps([fact[name] for name in ("split", "labels", "sha256")]) for fact in facts_of(made))
 
 
 def miniature(dataset: str) -> Build:

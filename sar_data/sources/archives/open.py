@@ -40,10 +40,10 @@ def open_tree(
 
     In a folder, a tar counts as unpacked beside itself, and a zip as unpacked into a folder of its name; a numbered
     tar of loose files, such as train-000000.tar, as unpacked into a folder of the name without the number. Where some
-    archives have a name of `named`, the others are ignored; where none has, the compressed ones are. `work` stores
-    tables of members and converted archives; by default they are stored beside the archives. Raises SourceError, also
-    where several compressed archives may each be the dataset, before one is unpacked; TargetError where `work` is
-    unusable.
+    archives have a name of `named`, the others are ignored; where none has, the compressed ones are, but for numbered
+    tars of loose files. `work` stores tables of members and converted archives; by default they are stored beside the
+    archives. Raises SourceError, also where several compressed archives may each be the dataset, before one is
+    unpacked; TargetError where `work` is unusable.
     """
     progress, tell = progress or _ignore, tell or _ignore
     with _explain_errors(source):
@@ -88,11 +88,11 @@ def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]
     stems = {packing.stem(name) for name in named if packing.NAME.fullmatch(name)}
     selected = [(folder, packed) for folder, packed in archives if packed.stem in stems]
     # If the names of the dataset's archives are known, tens of gigabytes of another one are not unpacked.
-    selected = selected or [(folder, packed) for folder, packed in archives if not (stems and packed.compressed)]
+    selected = selected or [item for item in archives if not (stems and item[1].compressed) or _is_shard(item[1])]
     for _, packed in (other for other in archives if other not in selected):
         called = f"the dataset's are called {', '.join(sorted(stems))}"
         tell(f"{packed.where} is left alone: {called}. Name it as the source where it is one of another name")
-    mounts = []
+    mounts, whole = list[Mount](), list[PackedArchive]()
     for folder, packed in selected:
         own = f"{folder}/{packed.stem}".removeprefix("/")
         first = _first_member(packed) if packed.is_tar else packed.stem
@@ -101,8 +101,10 @@ def _find_mounts(source: Path, named: Collection[str], tell: Say) -> list[Mount]
         if beside and beside[0].absolute() not in packed.files:
             tell(f"{packed.where} is left alone: {beside[0].relative_to(source)} lies unpacked in {source}")
         else:
-            mounts.append(Mount(f"{folder}/{_shard_of(packed, first)}".strip("/") if packed.is_tar else own, packed))
-    _check_single(source, [mount.packed for mount in mounts], stems)
+            shard = _shard_of(packed, first) if packed.is_tar else ""
+            mounts.append(Mount(f"{folder}/{shard}".strip("/") if packed.is_tar else own, packed))
+            whole += [] if shard else [packed]
+    _check_single(source, whole, stems)
     if all(mount.packed.kind in FOREIGN for mount in mounts):
         for packed in (mount.packed for mount in mounts):
             tell(f"{packed.where} is left alone: .{packed.kind} is not read in place. Unpack it if it is needed")
@@ -114,6 +116,11 @@ def _shard_of(packed: PackedArchive, first: str) -> str:
     """Return the name of the set that a tar is a numbered shard of, "" for another tar; `first` is its first member."""
     match = SHARD.fullmatch(packed.stem)
     return match["name"] if match and "/" not in first else ""
+
+
+def _is_shard(packed: PackedArchive) -> bool:
+    """Say whether an archive is a numbered tar of loose files; of other names it is not opened."""
+    return packed.is_tar and bool(SHARD.fullmatch(packed.stem)) and bool(_shard_of(packed, _first_member(packed)))
 
 
 def _check_single(source: Path, archives: Sequence[PackedArchive], stems: Collection[str]) -> None:
