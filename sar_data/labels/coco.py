@@ -69,17 +69,17 @@ class Annotations:
         box, cut = boxes.fit_box((x, y, x + width, y + height), self.shape(name), where, most=most)
         # Some converters write a box's two corners as a "polygon": four numbers are none.
         polygons = tuple(ring for ring in rings if len(ring) >= 6 and len(ring) % 2 == 0)
-        attrs = _attributes(annotation) or ({"crowd": "1"} if annotation.get("iscrowd") else {})
+        attrs = _read_attributes(annotation) or ({"crowd": "1"} if annotation.get("iscrowd") else {})
         return Object(
             label=classes.index(category),
             box=box,
-            rotated=_rotated(annotation, where),
+            rotated=_read_rotated(annotation, where),
             polygons=polygons,
             attrs=attrs | ({"cut": "1"} if cut else {}),
         )
 
 
-def _rotated(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float, float] | None:
+def _read_rotated(annotation: Mapping[str, Any], where: str) -> tuple[float, float, float, float, float] | None:
     """Return the rotated box, a field that our own export adds to COCO, None without one."""
     if annotation.get("rotated") is None:
         return None
@@ -91,7 +91,7 @@ def _rotated(annotation: Mapping[str, Any], where: str) -> tuple[float, float, f
     return rotated
 
 
-def _attributes(annotation: Mapping[str, Any]) -> dict[str, str]:
+def _read_attributes(annotation: Mapping[str, Any]) -> dict[str, str]:
     """Return the attributes of an object as our own export writes them, all text; other programs' mean what they do."""
     attributes = annotation.get("attributes")
     if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
