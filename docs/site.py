@@ -46,7 +46,8 @@ def on_files(files: Files, config: Any) -> Files:
         if sheet is not None:
             files.append(File.generated(config, f"reference/datasets/{name}.png", content=sheet))
         made[f"reference/datasets/{name}.md"] = "\n".join([*_dataset(name), *([] if sheet is None else [_shown(name)])])
-    made |= {f"examples/{path.name}": path.read_text() for path in (ROOT / "examples").glob("[!_]*.py")}
+    linked = [*(ROOT / "examples").glob("[!_]*.py"), *(ROOT / "schemas").glob("*.json")]
+    made |= {path.relative_to(ROOT).as_posix(): path.read_text() for path in linked}
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     return files
@@ -72,8 +73,9 @@ def _shown(name: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Set a blank line before lists and tables, which mkdocs wants and others do not."""
-    parts = re.split(r"(^```.*?^```)", markdown, flags=re.DOTALL | re.MULTILINE)
+    """Set a blank line before lists and tables, which mkdocs needs, and let links out of docs/ lead into the site."""
+    above = "../" * page.file.src_uri.count("/")
+    parts = re.split(r"(^```.*?^```)", markdown.replace(f"]({above}../", f"]({above}"), flags=re.DOTALL | re.MULTILINE)
     return "".join(part if part.startswith("```") else _spaced(part) for part in parts)
 
 

@@ -83,6 +83,18 @@ def test_a_link_of_a_page_leads_to_a_file_that_is_there(page: Path) -> None:
     assert not [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
 
 
+def test_a_link_of_a_page_leads_to_a_file_of_the_site() -> None:
+    pages = [*PAGES, *(ROOT / name for name in ("FORMAT.md", "SECURITY.md", "CONTRIBUTING.md"))]
+    links = {
+        (page.parent / link).resolve().relative_to(ROOT) for page in pages for link in LINK.findall(page.read_text())
+    }
+    hook = (ROOT / "docs" / "site.py").read_text()  # adds what is not in docs/
+    outside = {
+        link for link in links if link.parts[0] not in ("docs", "examples", "schemas") and f'"{link}"' not in hook
+    }
+    assert not outside
+
+
 def test_the_page_of_leakage_says_of_each_published_dataset_what_its_split_leaks_or_what_would_tell() -> None:
     rows = re.findall(r"^\|(.*?)\|", (ROOT / "docs" / "leakage.md").read_text(), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row)}
