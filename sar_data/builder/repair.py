@@ -98,7 +98,7 @@ def repair(request: RepairRequest, runner: Runner, progress: Progress | None = N
     target.hold(f"repair {secrets.token_hex(8)}")  # nothing of an earlier attempt is used
     try:
         with durable.explain_errors(target.place):
-            files = _Bench(target, request, runner, progress, say).rebuild(problems)
+            files = _Copy(target, request, runner, progress, say).rebuild(problems)
             left = verify(target.work / "build", full=True, runner=runner, progress=progress)
             if wrong := [problem for problem in left if problem.expected != LISTED]:
                 raise BuildError(
@@ -115,8 +115,8 @@ def repair(request: RepairRequest, runner: Runner, progress: Progress | None = N
     return Repair(problems, files, left)
 
 
-class _Bench:
-    """A build under repair: its folder, the copy beside it, and what is known to be sound."""
+class _Copy:
+    """The copy of a damaged build, beside it: links to sound files, and those that are rebuilt."""
 
     def __init__(
         self, target: FolderTarget, request: RepairRequest, runner: Runner, progress: Progress | None, say: Say | None
@@ -137,15 +137,15 @@ class _Bench:
         layout, container = layout_of(manifest), manifest.container
         pixels = {name for s in slots.shards for name in (container.file(s, layout), container.mask_file(s, layout))}
         tables = {INDEX_NAME, *([SAMPLES_NAME] if manifest.statistics is not None else [])}
-        if sums is None or not {name for name in sums if self.actual.get(name) != sums[name]} <= pixels | tables:
-            documents = self._documents(manifest, slots)
-        else:
-            documents = {}
+        documents: Sums = {}
         if sums is None:
-            broken = self._suspects(manifest, problems, pixels | tables, documents)
+            documents = self._documents(manifest, slots)
             names = pixels | tables | documents.keys()
+            broken = self._suspects(manifest, problems, pixels | tables, documents)
         else:
-            broken, names = {name for name in sums if self.actual.get(name) != sums[name]}, {*sums}
+            names, broken = {*sums}, {name for name in sums if self.actual.get(name) != sums[name]}
+            if broken - pixels - tables:
+                documents = self._documents(manifest, slots)
         if strange := sorted(broken - pixels - tables - documents.keys()):
             raise BuildError(f"{self.path}: expected files of a build, found {few(strange)} in {SUMS_NAME}")
         self._pack(manifest, index, broken & pixels)
@@ -162,15 +162,16 @@ class _Bench:
         again = build_whole(request, manifest, self.runner, self.progress, self.say)
         sums = parse_build_sums(read_regular(again.path / SUMS_NAME), SUMS_NAME)
         broken = {name for name, digest in sums.items() if self.actual.get(name) != digest}
+        if manifest is None and INDEX_NAME in broken and self._sums(again.manifest) is None:
+            raise BuildError(f"{self.path}: neither the index nor {SUMS_NAME} is that of a build of this source")
         self.copy.mkdir()
         self._link(broken)
         for name in broken:
             self._move(again.path, name)
         if manifest is None:
             durable.write(self.copy / NAME, again.manifest.dump())
-        return sorted(
-            broken | self._seal(manifest or again.manifest, {*sums}) | ({NAME} if manifest is None else set())
-        )
+            broken.add(NAME)
+        return sorted(broken | self._seal(manifest or again.manifest, {*sums}))
 
     def _move(self, folder: Path, name: str) -> None:
         (self.copy / name).parent.mkdir(parents=True, exist_ok=True)

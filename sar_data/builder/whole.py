@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +16,14 @@ from sar_data.builder.recorded import planned_slots, recorded_plan
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
-from sar_data.errors import BuildError, SarDataError
+from sar_data.errors import BuildError, SarDataError, TargetError
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner
 from sar_data.sealed.documents import REQUIRED, Applied, SplitPolicyDocument
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import Build
+from sar_data.sealed.verify import RECIPE
 
 
 def build_whole(
@@ -41,15 +41,19 @@ def build_whole(
         return _complete(begin(request.out, plan, slots.splits, slots.shards, slots.rows), runner, progress)
     container, _, recipe = request.path.resolve().name.partition("-")
     expected = manifest.recipe_digest if manifest is not None else recipe
-    for candidate in _candidates(request, manifest, other, container):
-        with suppress(SarDataError):  # of a candidate that does not fit the source
+    for candidate in _candidates(request, manifest, other, container) if RECIPE.match(expected) else ():
+        try:
             if isinstance(candidate, ConvertRequest):
                 draft = prepare_repack(Build.open(candidate.parent), candidate, runner, progress)
             else:
                 draft = prepare(candidate, runner, progress)
-            if expected and draft.job.recipe.startswith(expected):
-                return _complete(draft, runner, progress)
-            draft.target.release()
+        except TargetError:
+            raise
+        except SarDataError:
+            continue  # it does not fit the source
+        if draft.job.recipe.startswith(expected):
+            return _complete(draft, runner, progress)
+        draft.target.release()
     name = NAME if manifest is None else INDEX_NAME
     raise BuildError(
         f"{request.path}: {name} is damaged, and no build of {request.source} has the recipe {expected[:8]}: take a "
