@@ -26,7 +26,7 @@ from sar_data.system.cores import limit_spinning
 if TYPE_CHECKING:
     from sar_data.train.verbs import Request
 
-Job = Literal["probe", "finetune", "segment", "change", "detect"]
+Job = Literal["probe", "finetune", "segment", "change", "detect", "pretrain"]
 EPOCH = re.compile(r"epoch (?P<done>\d+) of (?P<epochs>\d+): ")  # the line of a run at the end of an epoch
 RUN_PAGE, RUN_REPORT = "-run", "-run-report"  # ends of the keys of a run's page and of its report's link
 
@@ -89,7 +89,7 @@ def train(
     An unfinished run continues, a finished one stays as it is.
 
     Args:
-        job: probe, finetune, segment, change or detect.
+        job: probe, finetune, segment, change, detect or pretrain.
         build: Folder of the sealed build, absolute, or its URL; or a list of them.
         out: Folder of the training run, absolute.
         preset: Published options under a name, or an absolute path of a .toml file; none for the job's defaults.
@@ -288,7 +288,7 @@ def export(run: Absolute, to: str, out: Absolute) -> str:
 
     Args:
         run: Folder of the finished run, absolute.
-        to: onnx or torchscript.
+        to: onnx or torchscript; of a pretraining fgmae.
         out: Folder of the file, its description and its card, absolute.
     """
     parameters = locals()

@@ -59,6 +59,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train segment": ("sar-data train segment latest --head upernet --crop 128 --out runs/upernet",),
     "train change": ("sar-data train change latest --fusion diff --head upernet --out runs/floods",),
     "train detect": ("sar-data train detect latest --pad 668 --out runs/fcos",),
+    "train pretrain": ("sar-data train pretrain latest --preset fgmae-ssl4eo --out runs/fgmae",),
     "train benchmark": ("sar-data train benchmark SUITE --builds builds --out bench",),
     "train evaluate": ("sar-data train evaluate resnet18 latest --split test",),
     "train predict": ("sar-data train predict upernet scene.tif --out map",),

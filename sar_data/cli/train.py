@@ -50,7 +50,7 @@ class Jobs(click.Group):
             formatter.write_dl(list({**_jobs(), **others}.items()))
 
 
-@click.group("train", cls=Jobs, short_help="Train on a build: probe, finetune, segment, change, detect.")
+@click.group("train", cls=Jobs, short_help="Train on a build: probe, finetune, segment, change, detect, pretrain.")
 def command() -> None:
     """Train on a sealed build, or several as one set, on one process, or under torchrun on many:
 
@@ -366,12 +366,13 @@ def explain(**options: Any) -> None:
 
 @command.command("export", short_help="Write a finished run's model as ONNX or TorchScript, with a card.")
 @click.argument("run", type=RunFolder(), metavar="RUN")
-@click.option("--to", required=True, metavar="onnx|torchscript", help="Form of the file.")
+@click.option("--to", required=True, metavar="onnx|torchscript|fgmae", help="Form of the file.")
 @click.option("--out", required=True, metavar="DIR", help="Folder of the file, its description and its card.")
 def export(**options: Any) -> None:
     """Write a finished run's model as one file, checked against the run, with a model card.
 
-    The file takes images in physical units: normalization and size are inside.
+    The file takes images in physical units: normalization and size are inside. fgmae, of a pretraining, has its tensors
+    as FG-MAE's own scripts read them.
     """
     limit_spinning(os.environ)
     from sar_data.train import export as write

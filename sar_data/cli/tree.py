@@ -38,7 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "show": "Draw a contact sheet of a build.",
         "cite": "Print the paragraph of methods and the BibTeX for a build or a run.",
     },
-    "Train": {"train": "Train on a build: probe, finetune, segment, change, detect."},
+    "Train": {"train": "Train on a build: probe, finetune, segment, change, detect, pretrain."},
     "Operate": {
         "flow": "Start a deployed Prefect flow by its bare name.",
         "doctor": "Check this machine; list what is missing and how to get it.",

@@ -42,7 +42,7 @@ class Stream:
     bands       names, or derived ones such as "VV-VH", "VV/VH", "VV+VH" (the span) and "RVI:VV:VH", of powers
                 (stream/channels.py); default: all bands in the build's order
     unit        "dB", "power" or "amplitude", from another of the three; default: as stored
-    task        nomenclature of the targets; default: the first
+    task        nomenclature of the targets; default: the first; "" for images alone
     normalize   a name of sar_data/normalization/presets.toml, such as "zscore", "robust" or "ssl4eo", or None
     figures     channel → what to subtract and what to divide by, such as mean and std; default: the build's own, of
                 which there are none for derived bands of powers: `measured` reads train once and returns them

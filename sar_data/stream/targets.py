@@ -21,10 +21,13 @@ Array = npt.NDArray[Any]
 Objects = dict[str, Any]
 Window = tuple[int, int, int, int]  # row, column, height, width: what of an image is in the batch
 LABELS = ("multiclass", "multilabel")
+NO_TASK = ""  # in place of a task's name: images alone are read
 
 
 def task_of(manifest: Manifest, name: str | None) -> TaskDocument | None:
-    """Return a build's task by name, the first by default, None where there is none."""
+    """Return a build's task by name, the first by default, None where there is none and for NO_TASK."""
+    if name == NO_TASK:
+        return None
     tasks = {task.name: task for task in manifest.tasks}
     if name is None:
         return next(iter(tasks.values()), None)
@@ -63,7 +66,8 @@ class Classes:
         self._edges, flat = flatten(lists)
         self._values = numbers(flat) if member is None else member.table[numbers(flat)]
         self._order: Integers | None = None
-        self._width = len((member.joint if member else task).classes) if task.kind == "multilabel" else None
+        joint = member.joint if member and member.joint else task
+        self._width = len(joint.classes) if task.kind == "multilabel" else None
         if self._width is None:
             counts = np.diff(self._edges)
             wrong = np.flatnonzero(counts != 1)

@@ -69,13 +69,16 @@ class Together:
 
 @dataclass(frozen=True)
 class One:
-    """A build that is open: what it is called among others, where it lies, its files, its manifest, its task."""
+    """A build that is open: what it is called among others, where it lies, its files, its manifest, its task.
+
+    There is no task where a job reads images alone.
+    """
 
     name: str
     path: str
     files: Files
     manifest: Manifest
-    task: TaskDocument
+    task: TaskDocument | None
 
     @property
     def index(self) -> Path:
@@ -88,7 +91,7 @@ class One:
 
 
 class Builds:
-    """Some builds, opened and looked at: `each` of them, and the `task` of all.
+    """Some builds, opened and looked at: `each` of them, and the `task` of all, if a job reads one.
 
     Raises UsageError where a job with these settings cannot take them, alone or together; kinds of tasks are looked at
     where `checked`.
@@ -97,16 +100,16 @@ class Builds:
     def __init__(self, paths: Sequence[str], settings: Settings, *, checked: bool = True) -> None:
         self.each: list[One] = []
         self._files: list[Files] = []
+        self._task: TaskDocument | None = None
         try:
             for path in paths:
                 self._open(path, settings, checked)
-            self.task: TaskDocument = self.each[0].task
             self.members: tuple[Member, ...] | None = None
             if len(self.each) > 1:
                 _agree(self.each, settings)
                 self.each = list(_named(self.each))
                 self.members = _members(self.each)
-                self.task = self.members[0].joint
+                self._task = self.members[0].joint
         except BaseException:
             self.close()
             raise
@@ -115,26 +118,39 @@ class Builds:
         files = open_files(path)
         self._files.append(files)
         manifest = Manifest.load(files.folder)
-        if self.each:
-            first = self.each[0].task
+        task: TaskDocument | None = None
+        if settings.labelled and self.each:
+            first = self.task
             expected = f"{path}: expected a {first.kind} task beside {self.each[0].path}"
             task = task_like(first.kind, first.classes, manifest, settings.task or first.name, of=expected)
-        else:
-            found = task_of(manifest, settings.task)
-            if found is None:
-                raise UsageError(f"{path}: has no task to train; it is for self-supervised learning")
+        elif settings.labelled:
+            task = task_of(manifest, settings.task)
+            if task is None:
+                raise UsageError(f"{path}: has no task to train; it is for self-supervised learning: `pretrain`")
             if checked:
-                check_kind(settings, found.name, found.kind)
-            task = found
-        if (frames := layout_of(manifest).frames) > 1 and task.kind != "change":
+                check_kind(settings, task.name, task.kind)
+        if task and (frames := layout_of(manifest).frames) > 1 and task.kind != "change":
             raise UsageError(
                 f"{path}: expected one image a sample, found {frames}: only `change` takes several, with masks of what "
                 "changed between them"
             )
+        self._task = self._task or task
         self.each.append(One(manifest.dataset, path, files, manifest, task))
 
     def __len__(self) -> int:
         return len(self.each)
+
+    @property
+    def task(self) -> TaskDocument:
+        """What is to be learnt of all builds; raise UsageError where images alone are read."""
+        if self._task is None:
+            raise UsageError(f"{self.each[0].path}: expected a job with a task, found one that reads images alone")
+        return self._task
+
+    @property
+    def labelled(self) -> bool:
+        """Say whether a task is read."""
+        return self._task is not None
 
     @property
     def places(self) -> str | list[str]:
@@ -150,7 +166,7 @@ class Builds:
         axes = {one.range_axis for one in manifests}
         return found.model_copy(
             update={
-                "tasks": [self.task],
+                "tasks": [self.task] if self.labelled else [],
                 "symmetries": [name for name in found.symmetries if all(name in one.symmetries for one in manifests)],
                 "range_axis": found.range_axis if len(axes) == 1 else "mixed",
             }
@@ -179,13 +195,16 @@ class Builds:
         """Yield what became of the classes of several builds, and which a build has none of."""
         if self.members is None:
             return
-        yield f"{len(self)} builds, {', '.join(one.name for one in self.each)}: classes {few(self.task.classes)}"
+        what = f"classes {few(self.task.classes)}" if self.labelled else "their images alone are read"
+        yield f"{len(self)} builds, {', '.join(one.name for one in self.each)}: {what}"
         for member in self.members:
             if renamed := [f"{own} is {joint}" for own, joint in member.classes.items() if own != joint]:
                 yield f"{member.name}: {few(renamed)}"
 
     def warnings(self) -> Iterator[str]:
         """Yield which classes a build says nothing of, and what then counts as wrong."""
+        if not self.labelled:
+            return
         what = {
             "multiclass": "it has no sample of them",
             "multilabel": "its samples count as without them",
@@ -212,8 +231,11 @@ def _named(each: Sequence[One]) -> Iterator[One]:
 
 
 def _members(each: Sequence[One]) -> tuple[Member, ...]:
-    classes, numbers = joined([one.task.classes for one in each])
-    first = each[0].task
+    tasks = [one.task for one in each if one.task is not None]
+    if not tasks:
+        return tuple(Member(one.name, None, None, ()) for one in each)
+    classes, numbers = joined([task.classes for task in tasks])
+    first = tasks[0]
     if first.kind in MASKED and len(classes) > IGNORE:
         raise UsageError(f"classes: expected at most {IGNORE} in the masks of all builds, found {len(classes)}")
     joint = TaskDocument(name=first.name, kind=first.kind, classes=list(classes))

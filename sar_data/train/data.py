@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.naming import few
+from sar_data.sealed.documents import TaskDocument
 from sar_data.sealed.index_file import read_index
 from sar_data.stream.channels import by_formula, channel_of
 from sar_data.stream.collection import open_collection
@@ -24,6 +25,7 @@ from sar_data.stream.normalize import AFFINE, Figures, figures_of, in_unit, unit
 from sar_data.stream.order import Mix
 from sar_data.stream.rows import largest
 from sar_data.stream.selection import select
+from sar_data.stream.targets import NO_TASK
 from sar_data.torch import Loader, loader
 from sar_data.train import duplicates
 from sar_data.train.augment import Augment
@@ -36,7 +38,7 @@ from sar_data.train.input import Input
 from sar_data.train.jobs import Batch
 from sar_data.train.matching import Matching
 from sar_data.train.ranks import Ranks
-from sar_data.train.settings import Probe, Settings
+from sar_data.train.settings import Pretrain, Probe, Settings
 
 CARVED = "carved"  # the part of train that a probe sets aside to choose on, where a build has no val
 
@@ -74,9 +76,8 @@ class Data:
         self._open: dict[str, Loader] = {}
         self.builds = Builds([build] if isinstance(build, str) else build, settings, checked=not trained)
         self.build = " + ".join(one.path for one in self.builds.each)
-        self.task = self.builds.task
-        self.classes = trained.classes if trained else tuple(self.task.classes)
-        self.matching = Matching(self.task.kind, self.classes, tuple(self.task.classes))
+        own = tuple(self.task.classes) if settings.labelled else ()
+        self.classes = trained.classes if trained else own
         self.manifest = self.builds.manifest(settings.unit)
         self.duplicates = self._duplicates() if self.together.drop_duplicates else None
         first = self.loader(trained.split if trained else "train")
@@ -84,16 +85,31 @@ class Data:
         self.select = settings.select if settings.select != "auto" else self._selected()
         self.side = trained.side if trained else settings.image_size or max(self.samples.shape[-2:])
         self._augment = Augment(
-            settings.augment,
+            settings.steps,
             self.manifest,
             self.channels,
             normalize=settings.normalize,
             figures=self._figures,
             image_size=settings.image_size,
             power=self._power,
-            task=self.task.name,
+            task=self._reads,
         )
         self._check_steps()
+
+    @property
+    def task(self) -> TaskDocument:
+        """What is to be learnt; raise UsageError where images alone are read."""
+        return self.builds.task
+
+    @cached_property
+    def matching(self) -> Matching:
+        """The classes of the builds by the numbers that a model has for them."""
+        return Matching(self.task.kind, self.classes, tuple(self.task.classes))
+
+    @property
+    def _reads(self) -> str | None:
+        """The task whose targets are read, as streams take it."""
+        return self.task.name if self.settings.labelled else NO_TASK
 
     def _duplicates(self) -> Duplicates:
         """Look for duplicates, on the first rank."""
@@ -142,7 +158,7 @@ class Data:
 
     def _check_steps(self) -> None:
         """Raise UsageError for steps in physical units on images that each build normalized by figures of its own."""
-        steps = [f"augment {name}" for name in ("speckle", "drae") if name in parsed(self.settings.augment)]
+        steps = [f"augment {name}" for name in ("speckle", "drae") if name in parsed(self.settings.steps)]
         steps += ["resample power"] if self.settings.resample == "power" else []
         if steps and any(one != self.figures[0] for one in self.figures):
             raise UsageError(
@@ -168,15 +184,15 @@ class Data:
             units=dict.fromkeys(units, "") if normalized else units,
             figures=None if figures is None else dict(figures),
             resized=self.settings.image_size is not None and self.samples.shape[-2:] != (self.side,) * 2,
-            kind=self.task.kind,
+            kind=self.task.kind if self.settings.labelled else "images",
             classes=self.classes,
             dates=self.dates,
         )
 
     @property
     def dates(self) -> int:
-        """How many images of one place a sample has."""
-        return self.manifest.frames
+        """How many images of one place are seen of a sample: all of them, or one where images alone are read."""
+        return self.manifest.frames if self.settings.labelled else 1
 
     def loader(self, split: str) -> Loader:
         """Return the loader of a split, opened once; raise UsageError where the split does not exist or is empty."""
@@ -186,7 +202,10 @@ class Data:
 
     def _opened(self, split: str) -> Loader:
         found = self._loader(split, self._kept if self._trains(split) else None)
-        told, strange = self.settings, self.matching.strange and self.task.kind == "multiclass"
+        told = self.settings
+        if not told.labelled:
+            return found
+        strange = self.matching.strange and self.task.kind == "multiclass"
         if split in ("train", "val") and told.control == "shuffled-labels" and not self._trained:
             found.collection.permute_targets(told.seed)  # val, too: the best of many by true labels is above chance
         if not strange or (classes := found.collection.classes()) is None:
@@ -201,14 +220,14 @@ class Data:
     def _loader(self, split: str, keys: Sequence[str] | None) -> Loader:
         told = self.settings
         training = self._trains(split)
-        later = physical(told.augment, told.normalize)  # some steps need the values before they are normalized
+        later = physical(told.steps, told.normalize)  # some steps need the values before they are normalized
         return loader(
             self.builds.places,
             split=split,
             batch_size=told.batch_size,
             bands=told.bands,
             unit=told.unit,
-            task=told.task,
+            task=told.task if told.labelled else NO_TASK,
             seed=told.seed,
             normalize=None if later else told.normalize,
             figures=self._figures,
@@ -249,6 +268,8 @@ class Data:
     def choice(self) -> str:
         """What the best epoch or head is chosen on, as a line of the log."""
         what = "the best head" if isinstance(self.settings, Probe) else "the best epoch"
+        if not self.settings.labelled:
+            return "the last epoch is taken: nothing is chosen on, and val and test are not read"
         if self.select == "last":
             told = "the last epoch is taken"
         elif self.select == CARVED:
@@ -281,8 +302,8 @@ class Data:
             yield self.duplicates.sentence()
 
     def has(self, split: str) -> bool:
-        """Say whether a split holds samples, of some build."""
-        return self.builds.has(split)
+        """Say whether a split holds samples, of some build; one that judges, where images alone are read, does not."""
+        return self.builds.has(split) and (self.settings.labelled or split == "train")
 
     @property
     def _kept(self) -> Sequence[str] | None:
@@ -294,7 +315,15 @@ class Data:
         epoch, batch_size, rank, world = train.epoch, self.settings.batch_size, self.ranks.rank, self.ranks.world
         for batch in train:
             first = train.state_dict()["position"] - batch_size * (world - rank)
-            yield self._augment(batch, draws(self.settings.seed, epoch, first, batch_size))
+            yield self._shown(batch, draws(self.settings.seed, epoch, first, batch_size))
+
+    def _shown(self, batch: Batch, chance: Tensor) -> Batch:
+        """Return a batch as a network sees it; of images alone with the random numbers, and what has no added noise."""
+        found, told = self._augment(batch, chance), self.settings
+        if not isinstance(told, Pretrain):
+            return found
+        clean = self._augment(batch, chance, noise=False) if told.noise else found
+        return found | {"chance": chance, "clean": clean["image"]}
 
     def evaluation(self, split: str, start: int = 0) -> Iterator[Batch]:
         """Yield a split's batches in stored order, all of the full batch size: the last is filled up with weight 0.
@@ -362,7 +391,7 @@ class Data:
             split=split,
             bands=told.bands,
             unit=told.unit,
-            task=self.task.name,
+            task=self._reads,
             members=self.builds.members,
             normalize=None,
             fill=None,
@@ -372,7 +401,8 @@ class Data:
             found = {}
             for row in select(stored, keys=keys):
                 batch = stored.batch(np.array([row]))
-                found[batch["key"][0]] = batch["image"][0].copy(), self.matching.targets(batch["target"])[0]
+                target = self.matching.targets(batch["target"])[0] if told.labelled else None
+                found[batch["key"][0]] = batch["image"][0].copy(), target
             return [found[key] for key in keys]
         finally:
             stored.close()

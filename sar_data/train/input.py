@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -20,8 +20,8 @@ class Input(pydantic.BaseModel):
                as of a build that is normalized already
     figures    channel → what the run subtracts and divides by; None where its normalization needs none
     resized    whether images are resized to the run's image size, or seen as they are
-    kind       of the task: multiclass, multilabel, segmentation, change or detection
-    classes    in the order of the model's answers
+    kind       of the task: multiclass, multilabel, segmentation, change or detection; or images alone
+    classes    in the order of the model's answers; none of images alone
     dates      images of one place in a sample, in their order
     """
 
@@ -30,13 +30,15 @@ class Input(pydantic.BaseModel):
     units: dict[str, str]
     figures: dict[str, tuple[Number, Number]] | None
     resized: bool
-    kind: TaskKind
-    classes: tuple[Label, ...] = pydantic.Field(min_length=1)
+    kind: TaskKind | Literal["images"]
+    classes: tuple[Label, ...]
     dates: Frames = 1
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> Self:
-        """Refuse two classes of one name: what is said of them would be counted as of one."""
+        """Refuse a task without classes, and two of one name: what is said of them would be counted as of one."""
+        if (self.kind == "images") != (not self.classes):
+            raise ValueError("classes: expected some of a task, and none of images alone")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes: expected each once")
         return self

@@ -25,9 +25,10 @@ SPLITS = ("train", "val", "test")
 class TrainRequest:
     """A training run on a sealed build, or on several as one set.
 
-    `job` is probe, finetune, segment, change or detect; `build` the folder of a sealed build, or its URL, or a list of
-    them; `out` the folder of the run, in which an unfinished one goes on. `preset` is a published recipe by its name,
-    or a .toml file; `settings` are the job's options that differ from it, by their names in sar_data/train/settings.py.
+    `job` is probe, finetune, segment, change, detect or pretrain; `build` the folder of a sealed build, or its URL, or
+    a list of them; `out` the folder of the run, in which an unfinished one goes on. `preset` is a published recipe by
+    its name, or a .toml file; `settings` are the job's options that differ from it, by their names in
+    sar_data/train/settings.py.
     Several builds are one set, whose classes are joined by name. `mix` has each one's share of what an epoch draws, by
     default each sample comes once; `statistics` says whose figures normalize the images: each build's own (the
     default), or joint ones. `drop_duplicates` leaves out train samples that a val or test split has, or train has
@@ -264,14 +265,15 @@ class PredictRequest:
         return (Path(source) / manifest.NAME).is_file()
 
 
-FORMS = ("onnx", "torchscript")
+FORMS = ("onnx", "torchscript", "fgmae")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRequest:
     """A finished run's model as a file for other programs.
 
-    `run` is its folder; `to` onnx or torchscript; `out` the folder of the file, its description and its card.
+    `run` is its folder; `to` onnx or torchscript, of a pretraining fgmae, whose names FG-MAE's scripts read; `out` the
+    folder of the file, its description and, but for fgmae, its card.
 
     Raises UsageError for a form that does not exist.
     """

@@ -16,13 +16,15 @@ class Settings(pydantic.BaseModel):
     """What all jobs have in common. A field's description is its help; `None` means: as the build or the job has it.
 
     A job is a subclass and its line in JOBS; the first line of its docstring is its help. `takes` are the kinds of task
-    that it takes, `needs` says so in a sentence; `maker` is the class of the job (sar_data/train/jobs.py) as
-    MODULE:CLASS, which is imported when it is asked for, empty for a probe, which trains no network.
+    that it takes, `needs` says so in a sentence; a job that is not `labelled` reads images alone, of any build. `maker`
+    is the class of the job (sar_data/train/jobs.py) as MODULE:CLASS, which is imported when it is asked for, empty for
+    a probe, which trains no network.
     """
 
     takes: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[str] = ""
     maker: ClassVar[str] = ""
+    labelled: ClassVar[bool] = True
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -103,6 +105,11 @@ class Settings(pydantic.BaseModel):
         return channels * dates
 
     @property
+    def steps(self) -> Names:
+        """The steps of augmentation of what a network sees."""
+        return self.augment
+
+    @property
     def share(self) -> dict[str, Any]:
         """What is drawn of the train split, as a stream takes it."""
         return {"fraction": self.fraction, "draw": self.draw, "each_class": self.each_class}
@@ -124,7 +131,9 @@ class Classes(Settings):
 
 
 class Tuned(Settings):
-    """What jobs that train an encoder add."""
+    """What jobs that train an encoder add; `betas` are AdamW's."""
+
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
 
     init: str | None = pydantic.Field(None, description="Start from encoder and head of this finished run of the job.")
     lr: float = pydantic.Field(1e-3, gt=0, description="Highest learning rate.")
@@ -331,10 +340,62 @@ class Detect(Tuned):
         return self.tile or self.crop
 
 
+class Pretrain(Tuned):
+    """Train an encoder on images alone: it predicts patches that it does not see."""
+
+    maker = "sar_data.train.pretrain:Pretraining"
+    labelled = False
+    betas = (0.9, 0.95)  # as MAE's authors pretrain
+
+    model: str = pydantic.Field("vit-s", description="Encoder: vit-s, vit-b, vit-l, vit-h or a plain ViT of timm.")
+    target: Literal["pixel", "hog", "mgf"] = pydantic.Field(
+        "pixel",
+        description="Predicted of each masked patch: its pixels, histograms of oriented gradients (FG-MAE) or "
+        "multi-scale gradients by ratio (SAR-JEPA, SARATR-X).",
+    )
+    mask_ratio: float = pydantic.Field(0.75, gt=0, lt=1, description="Share of the patches that are masked.")
+    standardize: bool = pydantic.Field(True, description="Give the target of each patch mean 0 and variance 1.")
+    mgf_radii: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
+        (9, 13, 17), min_length=1, description="Of the target mgf: radii of its windows, in pixels."
+    )
+    noise: str | None = pydantic.Field(
+        None,
+        pattern=r"^speckle(:\d+(\.\d+)?)?$",
+        description="speckle:L: the encoder sees the image with added speckle of L looks, the target is of the image "
+        "without it.",
+    )
+    watch: str | None = pydantic.Field(
+        None,
+        description="Build with classes, of whose test (or val) samples kNN finds the class by the encoder's features.",
+    )
+    watch_every: int = pydantic.Field(10, ge=1, description="Epochs between looks at the watched build.")
+    augment: Names = pydantic.Field(("flips", "crop:0.2"), description="Steps such as flips,crop:0.2; none for none.")
+    select: Literal["auto", "last"] = pydantic.Field("auto", description="The last epoch is taken in any case.")
+    decoder_width: int = pydantic.Field(512, ge=16, le=MOST_CHANNELS, multiple_of=4, description="Of its tokens.")
+    decoder_depth: int = pydantic.Field(8, ge=1, le=64, description="Blocks of the decoder.")
+    decoder_heads: int = pydantic.Field(16, ge=1, le=256, description="Heads of the decoder's attention.")
+
+    @pydantic.model_validator(mode="after")
+    def _of_images_alone(self) -> Self:
+        """Refuse options of labels and of splits that judge."""
+        for name in ("task", "each_class", "freeze", "centre", "eval_every"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: of jobs with labels; pretrain reads the images of train alone: leave it out")
+        if self.decoder_width % self.decoder_heads:
+            raise ValueError(f"decoder_width {self.decoder_width}: expected a multiple of {self.decoder_heads} heads")
+        return self
+
+    @property
+    def steps(self) -> Names:
+        """The steps of augmentation, the noise with them."""
+        return self.augment if self.noise is None else (*self.augment, self.noise)
+
+
 JOBS: dict[str, type[Settings]] = {
     "probe": Probe,
     "finetune": Finetune,
     "segment": Segment,
     "change": Change,
     "detect": Detect,
+    "pretrain": Pretrain,
 }

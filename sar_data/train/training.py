@@ -15,7 +15,7 @@ from sar_data.stream.bits import Purpose, mix
 from sar_data.train.builds import Together
 from sar_data.train.classification import Verdict
 from sar_data.train.data import Data
-from sar_data.train.jobs import Job, job_of
+from sar_data.train.jobs import Job, Judge, Unlabelled, job_of
 from sar_data.train.models import backbone
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.preset import Preset
@@ -24,7 +24,7 @@ from sar_data.train.request import TrainRequest
 from sar_data.train.run.folder import Folder, configuration
 from sar_data.train.run.halt import halting
 from sar_data.train.run.loop import Training
-from sar_data.train.run.outcome import again, leave
+from sar_data.train.run.outcome import again, drawing, leave
 from sar_data.train.run.precision import settle
 from sar_data.train.run.threads import shared_out
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
@@ -105,7 +105,7 @@ def _run(
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
         judge = Verdict(data.classes, settings) if isinstance(settings, Probe) else made
-        return again(folder, judge, data) if judge is not None and ranks.first else {}
+        return again(folder, judge if isinstance(judge, Judge) else None, data) if ranks.first else {}
     _tell(folder, data, config)
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe
@@ -120,10 +120,18 @@ def _run(
         training = Training(made, data, tuned, ranks, folder, halt)
         training.run()
         tables = {split: training.score(split)[0] for split in ("val", "test") if data.has(split)}
-    return leave(folder, made, data, tables, {"epoch": training.chosen}) if ranks.first else {}
+    if not ranks.first:
+        return {}
+    selection = {"epoch": training.chosen}
+    if isinstance(made, Unlabelled):
+        made.show(drawing(folder, data, "train"), data.keys("train"))
+        return leave(folder, None, data, {}, selection, train=training.summary)
+    return leave(folder, made, data, tables, selection)
 
 
-def _begin(job: str, encoder: Backbone, made: Job | None, data: Data, settings: Settings) -> Mapping[str, Any] | None:
+def _begin(
+    job: str, encoder: Backbone, made: Job | Unlabelled | None, data: Data, settings: Settings
+) -> Mapping[str, Any] | None:
     """Load the weights that a run begins with, and return where they came from, None for random numbers."""
     if isinstance(settings, Tuned) and settings.init is not None and made is not None:
         from sar_data.train.inference.initial import begin

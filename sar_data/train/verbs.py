@@ -58,9 +58,9 @@ def train(
 ) -> dict[str, Any]:
     """Train on a sealed build, or several as one set, and return the metrics: split → metric → value.
 
-    `job` is probe, finetune, segment, change or detect. An unfinished run in `out` goes on, a finished one is left as
-    it is. What the parameters mean stands in TrainRequest (sar_data/train/request.py). Raises UsageError for names,
-    options and builds that do not fit, RunError for a loss that is no number.
+    `job` is probe, finetune, segment, change, detect or pretrain. An unfinished run in `out` goes on, a finished one is
+    left as it is. What the parameters mean stands in TrainRequest (sar_data/train/request.py). Raises UsageError for
+    names, options and builds that do not fit, RunError for a loss that is no number.
     """
     metrics: dict[str, Any] = carry_out(
         TrainRequest(
@@ -241,11 +241,12 @@ def predict(
 
 
 def export(run: str | Path, *, to: str, out: str | Path, say: Say | None = None) -> Path:
-    """Write a finished run's model to a folder as one file (`to` onnx or torchscript), and return its path.
+    """Write a finished run's model to a folder as one file (`to` onnx, torchscript or fgmae), and return its path.
 
     The file takes images in physical units and is checked against the run on 32 samples; model.json and a card in
-    Markdown lie beside it. Raises RunError for a folder that is no finished run with a network, UsageError for a form
-    that does not exist or cannot express the model.
+    Markdown lie beside it. Of a pretraining it has the tensors by FG-MAE's names, without a card. Raises RunError for a
+    folder that is no finished run with a network, UsageError for a form that does not exist or cannot express the
+    model.
     """
     request = ExportRequest(run=run, to=to, out=out)
     path: Path = carry_out(request, say)

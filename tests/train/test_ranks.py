@@ -25,7 +25,7 @@ from sar_data.train.training import run
 from tests.mini import changes
 from tests.mini.hang import HANG_S
 from tests.places import ROOT
-from tests.train import grouped, test_detect, test_probe, test_segment, test_together
+from tests.train import grouped, test_detect, test_pretrain, test_probe, test_segment, test_together
 from tests.train.conftest import TINY
 
 pytestmark = pytest.mark.distributed
@@ -55,6 +55,7 @@ def plan(classes: str, other: str, masks: tuple[str, str], ships: str, out: Path
         {"name": "rotated", "job": "detect", "build": ships, "settings": {**test_detect.TINY, **ROTATED}},
         {"name": "segment", "job": "segment", "build": masks[0], "settings": MASKS, "typed": True},
         {"name": "change", "job": "change", "build": masks[1], "settings": {**CHANGES, "batch_size": 4}},
+        {"name": "pretrain", "job": "pretrain", "build": masks[0], "settings": PRETRAIN},
         {"name": "judged", "job": "evaluate", "build": classes, "run": str(out / "finetune")},
         {"name": "features", "job": "embed", "build": classes, "run": str(out / "finetune")},
         {"name": "killed", "job": "finetune", "build": classes, "settings": TINY, "dies": True},
@@ -65,6 +66,7 @@ def plan(classes: str, other: str, masks: tuple[str, str], ships: str, out: Path
 ROTATED = {"boxes": "rotated", "batch_size": 2}
 TOGETHER = {"mix": [1.0, 2.0], "statistics": "joint", "drop_duplicates": True}
 CHANGES = {**test_segment.TINY, "model": "test_convnext", "head": grouped.HEAD, "fusion": "concat", "optimiser": "sgd"}
+PRETRAIN = {**test_pretrain.SMALL, "optimiser": "sgd", "noise": "speckle:4", "batch_size": 4, "lr": 0.01}
 MASKS = {**test_segment.TINY, "batch_size": 4, "epochs": 1, "auxiliary": 0.4, "loss": "dice+ce", "tile": 32}
 
 
@@ -87,7 +89,7 @@ def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPat
         timeout=HANG_S,
     )
     for one in jobs:
-        if one["name"] in ("finetune", "probe", "detect", "rotated", "together", "change"):
+        if one["name"] in ("finetune", "probe", "detect", "rotated", "together", "change", "pretrain"):
             times = 1 if one["job"] == "probe" else 2  # a head is trained on one rank, however many there are
             settings = JOBS[one["job"]](**{**one["settings"], "batch_size": times * one["settings"]["batch_size"]})
             together, out = Together(**one.get("together", {})), folder / "one" / one["name"]
@@ -105,7 +107,7 @@ def assert_close(one: Path, other: Path) -> None:
 
 def test_every_job_ends_but_for_the_one_that_loses_a_rank(ran: Ran) -> None:
     ended = sorted(path.parent.name for path in ran.two.glob("*/metrics.json"))
-    alone = ["finetune", "judged", "probe", "quarters", "rotated", "segment", "together"]
+    alone = ["finetune", "judged", "pretrain", "probe", "quarters", "rotated", "segment", "together"]
     assert ended == ["change", "detect", *alone], ran.output.stderr
 
 
@@ -204,6 +206,14 @@ def test_what_two_ranks_trained_is_answered_alike_by_one(ran: Ran, squares: str)
         apart = np.abs(confusions(one[split]) - confusions(two[split])).sum(axis=(1, 2))
         np.testing.assert_allclose(loss_sums(one[split]), loss_sums(two[split]), rtol=1e-5)
         assert (apart <= 4).all()  # near ties of 1,024 pixels; one that changes counts twice
+
+
+def test_two_ranks_pretrain_to_the_loss_and_the_weights_of_one(ran: Ran) -> None:
+    outs = ran.one / "pretrain", ran.two / "pretrain"
+    assert_close(*outs)
+    one, two = (json.loads((out / "metrics.json").read_text())["train"] for out in outs)
+    assert one["count"] == two["count"] == 32
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
 
 
 def test_a_killed_rank_ends_all(ran: Ran) -> None:

@@ -20,7 +20,7 @@ from sar_data.errors import UsageError
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.normalize import Figures, figures_of, normalizer, of_channels, units_of
 from sar_data.stream.targets import task_of
-from sar_data.train.augment import objects, resample, steps, symmetry
+from sar_data.train.augment import dates, objects, resample, steps, symmetry
 from sar_data.train.augment.draws import seeds
 from sar_data.train.augment.mixup import Mixup, mixed
 from sar_data.train.augment.power import Power
@@ -31,7 +31,8 @@ from sar_data.train.augment.speckle import Speckle
 LOG = logging.getLogger(__name__)
 # Whose column of a sample's random numbers is whose: a step more or less changes no other's.
 TURNS, CROP, ROTATE, SPECKLE, TONE, MIXUP = slice(0, 3), slice(3, 25), 25, slice(26, 28), 28, slice(29, 31)
-EXCHANGE = 31
+EXCHANGE, DATE = 31, 32
+MASK = slice(33, 35)  # of patches that a network does not see (sar_data/train/pretrain)
 CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest values frame Reinhard-Devlin's
 
 
@@ -40,8 +41,9 @@ class Augment:
 
     `channels`, `normalize` and `figures` are the loader's, which must have fill=None; where `physical` is true, it must
     have normalize=None, too, and images are normalized here. Pixels without data are 0 in the end. `image_size` is the
-    side of the output, None that of the input; with `power` windows and sizes are resampled in power. `notes` says
-    which steps go beyond what the build declares; they are logged as warnings, too.
+    side of the output, None that of the input; with `power` windows and sizes are resampled in power. Without a
+    task one of a sample's dates is drawn, and the image is that one. `notes` says which steps go beyond what the build
+    declares; they are logged as warnings, too.
 
     UsageError for steps that do not exist or do not fit the build, its units or its task.
     """
@@ -88,15 +90,18 @@ class Augment:
         for note in notes:
             LOG.warning(note)
 
-    def __call__(self, batch: Batch, draws: Tensor) -> Batch:
+    def __call__(self, batch: Batch, draws: Tensor, *, noise: bool = True) -> Batch:
         """Return a batch for training; `draws` float32 [B, columns] on the CPU are those of the batch's samples.
+
+        Without `noise` it is the same but for the added speckle.
 
         The image is normalized float32 [B, C, H, W], of several dates those of one after the other; with mixup, targets
         are float32 [B, classes].
         """
         chance = draws.cpu()
-        image = side_by_side(batch["image"])
-        if self._speckle is not None:
+        one = self._task is None and batch["image"].ndim == 5
+        image = dates.drawn(batch["image"], chance[:, DATE]) if one else side_by_side(batch["image"])
+        if self._speckle is not None and noise:
             image = self._speckle(image, seeds(chance[:, SPECKLE]))
         if symmetry.EXCHANGE in self.steps:
             image = symmetry.exchanged(image, chance[:, EXCHANGE] < 0.5)

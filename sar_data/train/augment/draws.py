@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sar_data.stream.bits import GOLDEN, Purpose, finish, mix
 
-COLUMNS = 32  # numbers a sample; sar_data/train/augment/__init__.py says which is whose
+COLUMNS = 35  # numbers a sample; sar_data/train/augment/__init__.py says which is whose
 
 
 def draws(seed: int, epoch: int, position: int, count: int, columns: int = COLUMNS) -> Tensor:

@@ -147,7 +147,7 @@ def of_run(
     request: EmbedRequest | ExplainRequest, manifest: Manifest, files: Files, splits: Sequence[str], say: Say
 ) -> Encoding:
     """Return the encoder of a finished run, as it fits a build; errors are those of `embed`."""
-    finished = opened(request.source)
+    finished = opened(request.source, answers=False)
     if finished.input.dates > 1:
         raise UsageError(
             f"{request.source}: expected a model of single images, found one of {finished.input.dates} dates"

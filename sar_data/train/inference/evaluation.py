@@ -124,7 +124,9 @@ def _out(finished: Finished, request: EvaluateRequest, data: Data) -> Path:
 
 
 def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Folder, ranks: Ranks) -> dict[str, Any]:
-    job: Job = job_of(finished.job)(finished.encoder(), data, data.settings)
+    job = job_of(finished.job)(finished.encoder(), data, data.settings)
+    if not isinstance(job, Job):
+        raise RunError(f"{finished.path}: expected a run that labels judge, found one of images alone")
     _check(finished, data, job)
     finished.filled(job.model).to(ranks.device)
     if ranks.first:

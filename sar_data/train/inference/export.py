@@ -25,7 +25,7 @@ from sar_data.errors import BuildError, RunError, UsageError, missing_extra
 from sar_data.progress import Say
 from sar_data.system import durable
 from sar_data.train import documents
-from sar_data.train.inference import card
+from sar_data.train.inference import card, fgmae
 from sar_data.train.inference.answers import extended, tile_of
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.inference.images import Stored
@@ -60,6 +60,8 @@ def carry_out(request: ExportRequest, *, say: Say) -> Path:
     Raises RunError for a folder that is no finished run with a network and a file that answers otherwise, UsageError
     for what a form cannot express.
     """
+    if request.to == "fgmae":
+        return fgmae.write(opened(request.run, answers=False), Path(request.out), say)
     finished = opened(request.run)
     if request.to == "onnx":
         _check_onnx(finished)

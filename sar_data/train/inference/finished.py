@@ -114,10 +114,11 @@ class Finished:
         return network.eval()
 
 
-def opened(run: str | Path) -> Finished:
-    """Return the finished run in a folder.
+def opened(run: str | Path, *, answers: bool = True) -> Finished:
+    """Return the finished run in a folder, whose network `answers` something of an image.
 
-    Raises RunError for a folder that is none, a run that is not finished or has no checkpoint, and a probe.
+    Raises RunError for a folder that is none, a run that is not finished or has no checkpoint, a probe and, where
+    answers are asked for, a pretraining.
     """
     path = Path(run)
     config = comparison.opened([path])[0].config
@@ -139,6 +140,11 @@ def opened(run: str | Path) -> Finished:
     weights = path / "checkpoints" / (checkpoint.LAST if settings.select == "last" else checkpoint.BEST)
     if not weights.is_file():
         raise RunError(f"{weights}: expected the weights of this run, found nothing: copy a run with its checkpoints")
+    if answers and not settings.labelled:
+        raise RunError(
+            f"{path}: expected a run whose network answers something, found a pretraining, which leaves an encoder: "
+            f"other jobs take it by `weights={weights}`"
+        )
     found = _recorded(path, config) or _of_build(path, config, settings)
     try:
         check_kind(settings, "of this run", found.kind)
@@ -225,6 +231,10 @@ def _network(job: str, dates: int) -> Callable[[Backbone, int, Any], nn.Module]:
         from sar_data.train.segment import network as segmenter
 
         return partial(segmenter, dates=dates)
+    if job == "pretrain":
+        from sar_data.train.pretrain import network as autoencoder
+
+        return lambda encoder, classes, settings: autoencoder(encoder, settings)
     from sar_data.train.detect import network as detector
 
     return detector

@@ -32,7 +32,7 @@ def begin(
     same classes in the same order, and begins afresh where they do not. Raises UsageError for a run of another job,
     model, head or bands, RunError for a folder that is no finished run with a network.
     """
-    finished = opened(str(settings.init))
+    finished = opened(str(settings.init), answers=False)
     state = _state(finished, encoder, job)
     own: dict[str, Tensor] = network.state_dict()
     if names := sorted(own.keys() ^ state.keys()):

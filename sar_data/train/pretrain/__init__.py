@@ -1,1 +1,125 @@
-"""Self-supervised pretraining: an encoder learns to predict the patches of an image that it does not see."""
+"""Self-supervised pretraining: the job behind `pretrain`, which predicts patches that an encoder does not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sar_data.errors import UsageError
+from sar_data.torch.pinned import sent
+from sar_data.train.augment import MASK, dates
+from sar_data.train.augment.draws import seeds
+from sar_data.train.augment.power import power_of
+from sar_data.train.augment.preparation import Preparation
+from sar_data.train.augment.steps import parsed
+from sar_data.train.data import Data
+from sar_data.train.jobs import Batch, Forward
+from sar_data.train.models.encoder import Backbone
+from sar_data.train.pictures.drawing import Drawing
+from sar_data.train.pictures.sheets import spread
+from sar_data.train.pretrain.autoencoder import Autoencoder
+from sar_data.train.pretrain.masking import errors, order
+from sar_data.train.pretrain.sheet import sheet
+from sar_data.train.pretrain.targets import Target
+from sar_data.train.pretrain.watching import Watch
+from sar_data.train.settings import Pretrain
+
+SHOWN = 8  # images of the sheet
+
+
+class Pretraining:
+    """Train a masked autoencoder on the images of train; see sar_data.train.jobs.Job.
+
+    The sums are the squared error of each masked patch, a mean over its values, and how many patches are masked: the
+    loss is their quotient, MAE's, whatever the batch. What an encoder sees has added noise where that is asked for, and
+    targets are of the image without it.
+    """
+
+    linear = True
+
+    def __init__(self, encoder: Backbone, data: Data, settings: Pretrain) -> None:
+        self._target, self._settings = target(encoder, settings), settings
+        self._target.check(data.side, settings.normalize)
+        if settings.control == "shuffled-labels" and settings.batch_size == 1:
+            raise UsageError("control shuffled-labels: expected 2 images a batch or more, whose targets are exchanged")
+        self.encoder = encoder
+        self.model: Autoencoder = network(encoder, settings)
+        self.resolved: dict[str, Any] = {}
+        self._watch = Watch(encoder, data, settings) if settings.watch else None
+        self._input, self._side = data.input, data.side
+
+    def sums(self, model: Forward, batch: Batch) -> Tensor:
+        """Return [error, masked patches]."""
+        where = self._order(batch)
+        found = errors(model(batch["image"], where), self._targets(batch), where, self.model.seen)
+        return torch.stack([found.sum(), self._masked(batch)])
+
+    def known(self, batch: Batch) -> Tensor:
+        count = self._masked(batch)
+        return torch.stack([torch.zeros_like(count), count])
+
+    def value(self, sums: Tensor) -> Tensor:
+        return sums[0] / sums[1]
+
+    def watched(self, epoch: int) -> dict[str, float]:
+        due = epoch % self._settings.watch_every == 0 or epoch >= self._settings.epochs
+        return self._watch() if self._watch is not None and due else {}
+
+    def show(self, drawing: Drawing, keys: Sequence[str]) -> None:
+        """Write a sheet of what is seen of some images, what is predicted, and what is true."""
+        chosen = [keys[place] for place in spread(len(keys), SHOWN)]
+        stored = torch.stack([torch.from_numpy(image) for image, _ in drawing.images(chosen)])
+        images = self._prepared(stored if stored.ndim == 4 else dates.drawn(stored, torch.zeros(len(stored))))
+        where = order(torch.arange(len(chosen)), self.model.patches)
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            predicted = self.model.eval()(images.to(device), where.to(device)).float().cpu()
+        hidden = torch.ones(where.shape, dtype=torch.bool).scatter(1, where[:, : self.model.seen], False)
+        title = drawing.title(f"{drawing.split}: {len(chosen)} of {len(keys):,} samples")
+        sheet(drawing.file("reconstructions"), self._target, images, hidden, predicted, chosen, title)
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Return images [n, C, H, W] in physical units as the encoder sees them."""
+        told, found = self._settings, self._input
+        prepare = Preparation(
+            parsed(told.augment),
+            found.normalizer(told.normalize),
+            size=self._side,
+            power=power_of(told.resample, found.units, told.normalize, found.figures),
+        )
+        prepared: Tensor = prepare({"image": images})["image"]
+        return prepared
+
+    def _order(self, batch: Batch) -> Tensor:
+        """Return the order of each image's patches, the first of which are seen."""
+        return order(sent(seeds(batch["chance"][:, MASK]), batch["image"].device), self.model.patches)
+
+    def _targets(self, batch: Batch) -> Tensor:
+        found = self._target(batch["clean"])
+        return found.roll(1, dims=0) if self._settings.control == "shuffled-labels" else found
+
+    def _masked(self, batch: Batch) -> Tensor:
+        images: Tensor = batch["image"]
+        count = len(images) * (self.model.patches - self.model.seen)
+        return images.new_full((), count, dtype=torch.float32)  # without a copy, which a GPU would be waited for
+
+
+def target(encoder: Backbone, settings: Pretrain) -> Target:
+    """Return what is predicted of a patch."""
+    patch = encoder.patch or 1  # which the autoencoder refuses
+    return Target(settings.target, patch, len(encoder.channels), settings.mgf_radii, settings.standardize)
+
+
+def network(encoder: Backbone, settings: Pretrain) -> Autoencoder:
+    """Return a fresh autoencoder on an encoder."""
+    return Autoencoder(
+        encoder,
+        target(encoder, settings).values,
+        settings.mask_ratio,
+        width=settings.decoder_width,
+        depth=settings.decoder_depth,
+        heads=settings.decoder_heads,
+    )

@@ -25,7 +25,8 @@ class Autoencoder(nn.Module):
     def __init__(self, encoder: Backbone, values: int, ratio: float, *, width: int, depth: int, heads: int) -> None:
         super().__init__()
         grid = _grid(encoder)
-        self.seen = seen(grid[0] * grid[1], ratio)
+        self.patches = grid[0] * grid[1]
+        self.seen = seen(self.patches, ratio)
         net = encoder.net
         del net.pos_embed
         net.register_buffer("pos_embed", sine_cosine(grid, encoder.width, prefix=1))

@@ -30,7 +30,7 @@ def histograms(images: Tensor, patch: int) -> Tensor:
     """
     cell = patch // CELLS
     down, along = _gradients(images.double())
-    weight = _gaussian(images.device).repeat(images.shape[2] // WINDOW, images.shape[3] // WINDOW)
+    weight = gaussian().to(images.device).repeat(images.shape[2] // WINDOW, images.shape[3] // WINDOW)
     length = torch.hypot(along, down) * weight
     which = (torch.atan2(along, down) * (BINS / math.pi)).floor().long() % BINS  # along first, as published
     votes = [_cells(torch.where(which == number, length, 0), cell) for number in range(BINS)]
@@ -47,8 +47,9 @@ def _gradients(images: Tensor) -> tuple[Tensor, Tensor]:
     return columns[..., :-2, :] - columns[..., 2:, :], rows[..., :-2] - rows[..., 2:]
 
 
-def _gaussian(device: torch.device) -> Tensor:
-    place = (torch.arange(WINDOW, dtype=torch.float64, device=device) - (WINDOW - 1) / 2) / (WINDOW // 2)
+def gaussian() -> Tensor:
+    """Return float64 [16, 16], the weights of a window, whose sum is 1."""
+    place = (torch.arange(WINDOW, dtype=torch.float64) - (WINDOW - 1) / 2) / (WINDOW // 2)
     along = torch.exp(-0.5 * place**2)
     return torch.outer(along, along) / along.sum() ** 2
 

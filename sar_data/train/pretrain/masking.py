@@ -29,3 +29,8 @@ def order(seeds: Tensor, patches: int) -> Tensor:
     `seeds` int64 [B] decide all: a sample is masked alike in whatever batch, on whatever rank it comes.
     """
     return uniform(seeds, (patches,)).argsort(dim=1, stable=True)
+
+
+def errors(predicted: Tensor, target: Tensor, order: Tensor, seen: int) -> Tensor:
+    """Return float32 [B, L - seen]: the mean squared error of each patch that is not seen, of values [B, L, V]."""
+    return (predicted.float() - target).square().mean(dim=2).gather(1, order[:, seen:])

@@ -35,7 +35,7 @@ from sar_data.train.settings import Settings
 
 LOG = "log.jsonl"
 # What may change when a run goes on, for it changes neither weights nor predictions.
-FREE = ("threads", "device", "checkpoint_every", "features", "metrics", "picture_format")
+FREE = (*("threads", "device", "checkpoint_every", "features", "metrics", "picture_format"), *("watch", "watch_every"))
 SPOKEN = ("path", "title", "licence", "citation", "evidence", "format", "split_policy")  # of a build: words
 PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
 
@@ -174,7 +174,7 @@ def configuration(
     left = {
         **resolved,
         "bands": data.channels,
-        "task": data.task.name,
+        "task": data.task.name if settings.labelled else None,
         "image_size": data.side,
         "device": data.ranks.device.type,
     }

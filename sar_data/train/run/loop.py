@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sar_data.errors import RunError, UsageError
 from sar_data.naming import few
 from sar_data.train.data import Data
-from sar_data.train.jobs import Batch, Job
+from sar_data.train.jobs import WATCH, Batch, Job, Unlabelled
 from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
 from sar_data.train.run.countdown import Countdown
@@ -44,7 +44,9 @@ class Position:
 class Training:
     """One training of one job, which goes on from the folder's last checkpoint and ends with the best weights."""
 
-    def __init__(self, job: Job, data: Data, settings: Tuned, ranks: Ranks, folder: Folder, halt: Halt) -> None:
+    def __init__(
+        self, job: Job | Unlabelled, data: Data, settings: Tuned, ranks: Ranks, folder: Folder, halt: Halt
+    ) -> None:
         self._job, self._data, self._settings, self._ranks = job, data, settings, ranks
         self._folder, self._halt = folder, halt
         if data.select != "last" and not data.has(data.select):
@@ -62,6 +64,10 @@ class Training:
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last epoch and return the log; raise Halted at a signal once all is saved."""
+        if isinstance(self._job, Unlabelled) and not self._position.step:
+            self._mode(training=False)
+            for name, value in self._job.watched(0).items():
+                self._folder.say(f"before training: {name} {value:.3f}")
         while (epoch := len(self._position.rows)) < self._settings.epochs:
             if self._loader.epoch == epoch:  # or else all its steps are done, and it waits to be evaluated
                 self._epoch(epoch)
@@ -80,6 +86,13 @@ class Training:
     def chosen(self) -> int:
         """The epoch whose weights the model has at the end, counted from 1."""
         return self._position.best_epoch or self._settings.epochs
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The samples of an epoch, and the last one's loss and figures, as metrics.json has them."""
+        row = self._position.rows[-1]
+        figures = {name: value for name, value in row.items() if name == "loss" or name.startswith(WATCH)}
+        return {"count": len(self._data.keys("train")), **figures}
 
     def _epoch(self, epoch: int) -> None:
         self._mode(training=True)
@@ -148,7 +161,10 @@ class Training:
         }
         better = False
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 >= settings.epochs
-        if select != "last" and due:
+        if isinstance(self._job, Unlabelled):
+            self._mode(training=False)
+            row |= self._job.watched(epoch + 1)
+        if isinstance(self._job, Job) and select != "last" and due:
             table, score = self.score(select, save=True)
             if (loss := self._job.loss(table)) is not None:
                 row[f"{select}_loss"] = loss
@@ -163,10 +179,18 @@ class Training:
             self._write(checkpoint.BEST, model=self._job.model.state_dict(), epoch=epoch + 1)
         self._save()
         if self._ranks.first:
-            self._folder.log(position.rows, settings.epochs, f"{select}_{self._job.chosen_by}")
+            self._folder.log(position.rows, settings.epochs, self._told(row))
+
+    def _told(self, row: dict[str, Any]) -> str:
+        """Return the name of the score that is told beside an epoch's loss."""
+        if isinstance(self._job, Job):
+            return f"{self._data.select}_{self._job.chosen_by}"
+        return next((name for name in row if name.startswith(WATCH)), "")
 
     def score(self, split: str, *, save: bool = False) -> tuple[Any, dict[str, Any]]:
         """Return the predictions and the metrics of a split, with the model as it is; raise Halted at a signal."""
+        if not isinstance(self._job, Job):
+            raise UsageError(f"{split}: expected a job that labels judge, found one of images alone")
         self._ranks.share(list(self._job.model.buffers()))
         self._mode(training=False)
         countdown = Countdown(len(self._data.keys(split)), f"samples of {split} evaluated", self._folder.say)

@@ -32,14 +32,20 @@ PUBLISHED = "test (as published)"  # what is said wherever a figure is shown tha
 
 
 def leave(
-    folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], selection: Mapping[str, Any], **more: Any
+    folder: Folder,
+    job: Judge | None,
+    data: Data,
+    tables: Mapping[str, pa.Table],
+    selection: Mapping[str, Any],
+    **more: Any,
 ) -> dict[str, Any]:
-    """Score each split's predictions and write all of it; return the metrics.
+    """Score each split's predictions and write all of it; return the metrics. Without a judge there are none.
 
     `selection` is what else there is to say of how the best epoch or head was chosen; `more` goes into metrics.json as
     it is. metrics.json comes last: a run that has it is finished.
     """
-    found = scored(folder, job, data, tables)
+    _draw_log(folder, data)
+    found = {} if job is None else scored(folder, job, data, tables)
     if departures := documents.config(folder.path)["departures"]:
         found["departures"] = departures
     found["leakage"] = {name: figure.model_dump() for name, figure in leakage(data).items()}
@@ -83,16 +89,29 @@ def scored(
 def _draw(
     folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], found: Mapping[str, dict[str, Any]]
 ) -> None:
-    """Draw the log, where there is one, and each split's predictions."""
-    subject, suffix = f"{data.manifest.title} · {data.settings.model}", data.settings.picture_format
+    """Draw each split's predictions."""
+    for split, table in tables.items():
+        job.draw(drawing(folder, data, split), table, found[split])
+
+
+def drawing(folder: Folder, data: Data, split: str) -> Drawing:
+    """Return what pictures of a split have in common."""
+    units = units_of(data.manifest, data.channels)
+    images = partial(data.images, split)
+    return Drawing(folder.path, split, _subject(data), units, images, data.settings.picture_format)
+
+
+def _subject(data: Data) -> str:
+    return f"{data.manifest.title} · {data.settings.model}"
+
+
+def _draw_log(folder: Folder, data: Data) -> None:
+    """Draw the log, where there is one."""
     if rows := folder.rows():
+        path = folder.path / f"curves.{data.settings.picture_format}"
         told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
         head = f": {rows[0]['head']}" if "head" in rows[0] else ""
-        curves(folder.path / f"curves.{suffix}", rows, f"{subject} · {folder.path.name}{head}{told}")
-    units = units_of(data.manifest, data.channels)
-    for split, table in tables.items():
-        drawing = Drawing(folder.path, split, subject, units, partial(data.images, split), suffix)
-        job.draw(drawing, table, found[split])
+        curves(path, rows, f"{_subject(data)} · {folder.path.name}{head}{told}")
 
 
 def _figures(job: Judge, data: Data, split: str, table: pa.Table) -> dict[str, Any]:
@@ -127,14 +146,14 @@ def _chosen(data: Data, tables: Mapping[str, pa.Table]) -> Thresholds | None:
     return Thresholds(chosen_on, thresholds.chosen(tables[chosen_on]))
 
 
-def again(folder: Folder, job: Judge, data: Data) -> dict[str, Any]:
+def again(folder: Folder, job: Judge | None, data: Data) -> dict[str, Any]:
     """Return the metrics of a finished run.
 
     What is asked for by now and was not then, FG-MAE's figures and pictures of another format, comes from its
     predictions.
     """
     found, settings = documents.metrics(folder.path), data.settings
-    if not (folder.path / NAME).exists():
+    if job is None or not (folder.path / NAME).exists():
         return found
     tables, classes = kept(folder.path / NAME)
     if isinstance(settings, Classes) and settings.metrics == "fgmae-batched":
@@ -142,5 +161,6 @@ def again(folder: Folder, job: Judge, data: Data) -> dict[str, Any]:
             found[split]["fgmae_batched"] = rescored(table, classes, settings.batch_size)
         write(folder.path / METRICS, found)
     if not any(folder.path.glob(f"*.{settings.picture_format}")):
+        _draw_log(folder, data)
         _draw(folder, job, data, tables, found)
     return found

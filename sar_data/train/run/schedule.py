@@ -59,4 +59,4 @@ def optimiser(model: nn.Module, encoder: Backbone, settings: Tuned) -> torch.opt
         raise UsageError("nothing is to be trained: the head has no parameters and `freeze=True` holds the encoder")
     if settings.optimiser == "sgd":
         return torch.optim.SGD(list(groups.values()), lr=settings.lr, momentum=MOMENTUM)
-    return torch.optim.AdamW(list(groups.values()), lr=settings.lr)
+    return torch.optim.AdamW(list(groups.values()), lr=settings.lr, betas=settings.betas)

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sar_data.errors import UsageError
 from sar_data.stream.bits import Purpose, mix
-from sar_data.train.jobs import Batch, Job
+from sar_data.train.jobs import Batch, Learner
 from sar_data.train.losses import backward
 from sar_data.train.ranks import Ranks
 from sar_data.train.run.precision import precision
@@ -23,7 +23,7 @@ from sar_data.train.settings import Tuned
 class Stepper:
     """A job's model with its optimiser, ready to take steps. `model` is what evaluation calls, too."""
 
-    def __init__(self, job: Job, optimiser: torch.optim.Optimizer, settings: Tuned, ranks: Ranks) -> None:
+    def __init__(self, job: Learner, optimiser: torch.optim.Optimizer, settings: Tuned, ranks: Ranks) -> None:
         self._job, self._settings, self._ranks = job, settings, ranks
         self.optimiser = optimiser
         kind = ranks.device.type
