@@ -17,6 +17,7 @@ from sar_data.formats.storage import physical
 from sar_data.labels.boxes import corners
 from sar_data.record import IGNORE, Mask, Object
 from sar_data.reports.page import drawn
+from sar_data.sealed.dates import describe
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
@@ -40,12 +41,16 @@ OUTLINES = ("#56b4e9", "#e69f00", "#2ee6a8", "#f0e442", "#ff7847", "#e58ac3", "#
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A sample as it is drawn: `size` (width, height) are its own pixels, in which the outlines are."""
+    """A sample as it is drawn: `size` (width, height) are its own pixels, in which the outlines are.
+
+    `images` has one picture, and of a change one of each of its `dates`.
+    """
 
     key: str
     split: str
     size: tuple[int, int]
-    image: str
+    images: list[str]
+    dates: list[str]
     mask: str
     outlines: list[tuple[str, str]]
     labels: list[str]
@@ -55,26 +60,28 @@ def pictures(build: Build, rows: pa.Table) -> tuple[dict[str, Picture], str]:
     """Return pictures of packed index rows by key, all in one stretch, and in words what that is."""
     if not len(rows):
         return {}, ""
-    side = min(LARGEST, int((MOST_PIXELS / len(rows)) ** 0.5))
-    images, masks = [], []
     changing = is_change(build.manifest.tasks)
+    frames = build.manifest.frames if changing else 1  # of other sets the first is shown
+    side = min(LARGEST, int((MOST_PIXELS / (len(rows) * frames)) ** 0.5))
+    images, masks = [], []
     with build.reader() as reader:
         for place in places(rows):
             height, width = place.shape
             image = physical(reader.read(place), build.manifest.storage.scale)[..., :height, :width]
-            # Of several frames the first is shown; of a change the last, which is what its mask was drawn on.
-            images.append(_shrunk(image.reshape(-1, *image.shape[-3:])[-1 if changing else 0], side))
+            images += [_shrunk(frame, side) for frame in image.reshape(-1, *image.shape[-3:])[:frames]]
             masked = place.mask_offset is not None
             masks.append(_mask(reader.mask(place)[:height, :width], side) if masked else "")
     shown, note = stretch(images, units_of(build.manifest))
     by_key = {}
-    for row, picture, mask in zip(rows.to_pylist(), shown, masks, strict=True):
+    taken = zip(*(shown[i::frames] for i in range(frames)), strict=True)
+    for row, dates, mask in zip(rows.to_pylist(), taken, masks, strict=True):
         objects = [to_object(item) for item in row.get("objects") or ()]
         by_key[row["key"]] = Picture(
             key=row["key"],
             split=row["split"],
             size=(row["width"], row["height"]),
-            image=embed_png(np.rint(255 * picture).astype(np.uint8)),
+            images=[embed_png(np.rint(255 * picture).astype(np.uint8)) for picture in dates],
+            dates=[describe(date) for date in row.get("dates") or ()],
             mask=mask,
             outlines=_outlines(objects),
             labels=row["labels"] or [],

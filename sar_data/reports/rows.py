@@ -15,6 +15,7 @@ from sar_data.sealed.index_file import read_index
 from sar_data.sealed.leakage import INDEX_COLUMNS
 from sar_data.sealed.opened import Build, layout_of
 from sar_data.sealed.samples import THUMBNAIL, read_samples
+from sar_data.spec import is_change
 from sar_data.split.policy import SPLITS
 
 Floats = npt.NDArray[np.float64]
@@ -49,6 +50,7 @@ def read(build: Build) -> Rows:
     manifest, layout, path = build.manifest, layout_of(build.manifest), build.path / INDEX_NAME
     count = sum(split.count for split in manifest.splits.values())
     names = [*COLUMNS, *(["objects"] if any(task.kind == "detection" for task in manifest.tasks) else [])]
+    names += ["dates"] if is_change(manifest.tasks) else []
     names += ["attrs"] if count <= MOST_WHOLE else []
     index = read_index(path, names, split_as_dictionary=True)
     index = index.slice(0, len(index) - index["shard"].null_count)

@@ -1,6 +1,9 @@
-"""Figures of each date of the images of a build, for which their pixels are read: samples.parquet has those of all."""
+"""The dates of the images of a build: in words, and the figures of each, for which pixels are read."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +17,14 @@ from sar_data.statistics.tally import Tally, survey
 from sar_data.statistics.thumbnail import CELLS
 
 
+def describe(date: Mapping[str, Any]) -> str:
+    """Return role, day, platform and relative orbit of a date of an index row, as far as they are known."""
+    day = date["time"] and f"{date['time']:%Y-%m-%d}"
+    return " ".join(str(part) for part in (date["role"], day, date["platform"], date["relative_orbit"]) if part)
+
+
 def samples_by_date(build: Build, index: pa.Table) -> dict[str, pa.Table]:
-    """Return what samples.parquet has, of each date of packed index rows: by its role, or its number.
+    """Return what samples.parquet has of all dates, for each date of packed index rows: by its role, or its number.
 
     A date that an image lacks, all NaN, has no row. Raises UsageError where images have one date, BuildError for an
     image that cannot be read.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from matplotlib.figure import Figure
 from sar_data.errors import BuildError, unknown
 from sar_data.formats.storage import physical
 from sar_data.record import Mask, Object
+from sar_data.sealed.dates import describe
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
@@ -93,7 +93,7 @@ def draw(
     objects = [[to_object(item) for item in row or ()] for row in rows["objects"].to_pylist()]
     labels = [_lines(*both, manifest) for both in zip(rows["labels"].to_pylist(), objects, strict=True)]
     keys = rows["key"].to_pylist()
-    dates = [tuple(map(_date, row)) if changing else () for row in rows["dates"].to_pylist()]
+    dates = [tuple(map(describe, row)) if changing else () for row in rows["dates"].to_pylist()]
     taken = zip(*(pictures[i::frames] for i in range(frames)), strict=True)
     cells = [Cell(*cell) for cell in zip(keys, taken, steps, dates, masks, objects, labels, strict=True)]
     if not changing:
@@ -123,12 +123,6 @@ class Cell(NamedTuple):
             return self
         mask = (colours[self.mask] / 255).astype(np.float32)
         return self._replace(pictures=(*self.pictures, mask), mask=None)
-
-
-def _date(row: Mapping[str, Any]) -> str:
-    """Return role, day, platform and relative orbit of a date, as far as they are known."""
-    day = row["time"] and f"{row['time']:%Y-%m-%d}"
-    return " ".join(str(part) for part in (row["role"], day, row["platform"], row["relative_orbit"]) if part)
 
 
 def _lines(labels: list[str] | None, objects: list[Object], manifest: Manifest) -> list[str]:

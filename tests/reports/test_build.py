@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,14 @@ def test_every_kind_of_build_has_a_report(kind: dict[str, Any], histograms: int,
     shown = [a.get("aria-label") or "" for tag, a in found.elements if tag == "svg"]
     assert len([name for name in shown if name.startswith("Histogram")]) == histograms
     assert any(name.startswith("mask of") for name in shown) == (kind["kind"] in MASKED)
+    if kind["kind"] == "change":  # each date beside the other, before the mask
+        at = next(i for i, name in enumerate(shown) if name.startswith("mask of"))
+        key = shown[at].removeprefix("mask of ")
+        assert shown[at - 2 : at] == [f"{key}, 0", f"{key}, 1"]
+        after = {
+            a["aria-label"]: b["href"] for (tag, a), (_, b) in pairwise(found.elements) if tag == "svg" and "href" in b
+        }
+        assert after[f"{key}, 0"] != after[f"{key}, 1"]
     assert "Where the samples lie on the earth is not known" in found.text
     baked = sar_data.convert(build.path, normalize="minmax", runner="serial")
     assert "fraction of a range" in Document(report(baked)).text
