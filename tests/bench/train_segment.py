@@ -1,8 +1,8 @@
-"""Segmentation fed from a build: the share of time that steps wait for data and, on a GPU, streamed against resident.
+"""Masks fed from a build: the share of time that steps wait for data and, on a GPU, streamed against resident.
 
-On a processor: ResNet-18 with UPerNet on windows of 128 pixels, by the log of a run, whose every epoch starts its
-threads anew. On a GPU: ViT-S with UPerNet on 256 pixels in bf16; rounds of the same steps alternate between batches as
-they are streamed and one batch that lies on the device.
+On a processor: ResNet-18 with UPerNet on windows of 128 pixels, and with a U-Net on two dates of 256 pixels, by the log
+of a run, whose every epoch starts its threads anew. On a GPU: ViT-S with UPerNet on 256 pixels in bf16; rounds of the
+same steps alternate between batches as they are streamed and one batch that lies on the device.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from sar_data.train.ranks import Ranks
 from sar_data.train.run.schedule import optimiser
 from sar_data.train.run.step import Stepper
 from sar_data.train.segment import Segmentation
-from sar_data.train.settings import Segment
+from sar_data.train.settings import Change, Segment, Settings
 from tests.mini.builds import make
 
 PATCHES = int(os.environ.get("BENCH_PATCHES", "256"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-EPOCHS, WARM = 3, 5
-ON_CPU: dict[str, Any] = {"model": "resnet18", "crop": 128, "tile": 256, "batch_size": 16, "threads": 1}
+WARM = 5
+ON_CPU: dict[str, Any] = {"model": "resnet18", "epochs": 3, "select": "last", "threads": 1, "device": "cpu"}
+MASKS = Segment(**ON_CPU, crop=128, tile=256, batch_size=16)
+CHANGES = Change(**ON_CPU, batch_size=8)
 ON_GPU: dict[str, Any] = {"model": "vit-s", "amp": "bf16", "batch_size": 32, "threads": 4}
 
 
-def built(folder: Path, count: int) -> str:
-    """Return a build of miniature DFC2020, nearly all of it in train."""
-    catalog.synthesise("dfc2020")(folder / "raw", count=count, seed=0)
-    split = "random:train=0.98,val=0.01,test=0.01"
-    made = make(catalog.pipeline("dfc2020"), folder / "raw", folder / "builds", split=split, shard_length=256)
+def built(folder: Path, count: int, name: str = "dfc2020", split: str = "random:train=0.98,val=0.01,test=0.01") -> str:
+    """Return a build of a miniature, most of it in train."""
+    catalog.synthesise(name)(folder / "raw", count=count, seed=0)
+    made = make(catalog.pipeline(name), folder / "raw", folder / "builds", split=split, shard_length=256)
     return str(made.path)
 
 
-def waiting(build: str, out: Path) -> tuple[float, float]:
+def waiting(job: str, build: str, out: Path, settings: Settings) -> tuple[float, float]:
     """Return the share of time that the steps of an epoch waited for data, and its samples a second, medians."""
-    settings = Segment(**ON_CPU, epochs=EPOCHS, select="last", device="cpu")
-    run.run("segment", build, out, settings, say=lambda line: None)
+    run.run(job, build, out, settings, say=lambda line: None)
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return median(row["waiting"] for row in rows), median(row["samples_s"] for row in rows)
 
@@ -97,9 +97,15 @@ def segmenting() -> None:
                 f"streamed, {1000 * resident:.1f} ms resident: {flowing / resident:.3f} ×; target 1.05"
             )
         else:
-            share, rate = waiting(built(folder, PATCHES), folder / "run")
+            share, rate = waiting("segment", built(folder, PATCHES), folder / "run", MASKS)
             print(
                 f"UPerNet on ResNet-18, windows of 128 px: {rate:.1f} samples/s, {share:.1%} of the time waiting for "
+                "data; target 5 %"
+            )
+            floods = built(folder / "floods", PATCHES // 3, "ombria", "official")
+            share, rate = waiting("change", floods, folder / "change", CHANGES)
+            print(
+                f"U-Net on ResNet-18, two dates of 256 px: {rate:.1f} samples/s, {share:.1%} of the time waiting for "
                 "data; target 5 %"
             )
 
