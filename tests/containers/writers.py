@@ -63,8 +63,9 @@ def bits(labels: list[int], count: int, dtype: str = "<f4") -> bytes:
 
 
 def pickled(one: Written, layout: PickleLayout, target: bytes) -> bytes:
-    """Return a value of a layout, its image [y, x, band] with the bands in the order of the layout's own writer."""
-    image = np.ascontiguousarray(one.image[[BANDS.index(band) for band in layout.bands]].transpose(1, 2, 0))
+    """Return a value of a layout, its image along the layout's axes with the bands in the order of its own writer."""
+    planes = one.image[[BANDS.index(band) for band in layout.bands]]
+    image = planes[None] if layout.axes == "fbyx" else np.ascontiguousarray(planes.transpose(1, 2, 0))
     optical = np.zeros((4, 4, 12), "<f4")
     parts = {
         "image": image.tobytes(),
