@@ -16,6 +16,7 @@ import functools
 import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from sar_data.errors import BadRecord
 from sar_data.labels import boxes, voc
@@ -78,10 +79,9 @@ def scan(tree: Tree, unit: str) -> Iterator[Record]:
     )
 
 
-def _object(element: object, path: str) -> Object:
+def _object(element: Any, path: str) -> Object:
     """Return a ship: its rotated box, and the box around it as far as it lies in the image."""
-    name = (element.findtext("name") or "").strip()  # type: ignore[attr-defined]
-    drawn = element.find("robndbox")  # type: ignore[attr-defined]
+    name, drawn = (element.findtext("name") or "").strip(), element.find("robndbox")
     if name.lower() not in CLASSES or drawn is None:
         raise BadRecord(path, f"expected objects named ship with a <robndbox>, found {name[:40]!r}")
     x, y, height, width, angle = (voc.number_of(drawn, tag, path) for tag in SIDES)

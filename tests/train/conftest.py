@@ -173,3 +173,11 @@ def short(landcover: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {**SEGMENT, **WINDOWS, "crop": 48, "batch_size": 6, "epochs": 4, "warmup": 1}
     run("segment", landcover, out, Segment(**settings), say=lambda line: None)
     return out
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Nine images of RSDD-SAR: 7 to learn from, 2 to test on."""
+    folder = tmp_path_factory.mktemp("scenes")
+    catalog.synthesise("rsdd-sar")(folder / "raw", count=9, seed=0)
+    return make(catalog.pipeline("rsdd-sar"), folder / "raw", folder / "out", format="lmdb", split="official")

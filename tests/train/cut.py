@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import sar_data.train
 from sar_data.errors import UsageError
 from sar_data.sealed.opened import Build
-from sar_data.train import predictions
+from sar_data.train import predictions, training
 from sar_data.train.data import Data
 from sar_data.train.inference import evaluation
 from sar_data.train.jobs import Batch
+from sar_data.train.run import checkpoint
 from sar_data.train.run.halt import Halted
 
 
@@ -92,3 +94,20 @@ def stop(batch: Batch) -> None:
 
 def poison(batch: Batch) -> None:
     batch["image"][0, 0, 0, 0] = float("nan")
+
+
+def assert_resumes(start: Callable[[Path], object], folder: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Start a run whole, and one that a signal stops at a step and that goes on; both end with the same bits."""
+    start(folder / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "Data", at(step, stop))
+        with pytest.raises(Halted):
+            start(folder / "stopped")
+    assert not (folder / "stopped" / "metrics.json").exists()
+    start(folder / "stopped")
+    whole, stopped = (checkpoint.load(folder / name / "checkpoints" / "last.pt") for name in ("whole", "stopped"))
+    assert whole is not None
+    assert stopped is not None
+    assert all(torch.equal(value, stopped["model"][name]) for name, value in whole["model"].items())
+    for name in ("metrics.json", "predictions.parquet"):
+        assert (folder / "stopped" / name).read_bytes() == (folder / "whole" / name).read_bytes()

@@ -18,14 +18,12 @@ from sar_data.sealed.opened import Build
 from sar_data.train import preset
 from sar_data.train import training as run
 from sar_data.train.data import Data
-from sar_data.train.detect import Detection, oriented_rcnn
+from sar_data.train.detect import Detection
 from sar_data.train.models import backbone
 from sar_data.train.pictures.detections import COLOURS, outlined, sorted_out
 from sar_data.train.predictions import read
 from sar_data.train.ranks import Ranks
 from sar_data.train.reported import report
-from sar_data.train.run import checkpoint
-from sar_data.train.run.halt import Halted
 from sar_data.train.settings import Detect
 from tests.mini import invented
 from tests.train import cut
@@ -200,26 +198,13 @@ def test_bands_classes_and_images_of_any_kind_are_trained(tmp_path: Path) -> Non
         {"amp": "bf16", "layer_decay": 0.8, "drop_path": 0.1},
         {"model": "test_vit"},
         {"boxes": "rotated", "box_loss": "kfiou", "amp": "bf16"},
-        {"detector": "oriented-rcnn", "batch_size": 2, "fraction": 0.5, "crop": 128},
     ],
     ids=str,
 )
 def test_a_run_stopped_in_an_epoch_goes_on_to_the_same_bits(
     few: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(oriented_rcnn, "PROPOSALS", 40)  # of 2,000, each of which costs
-    started(few, tmp_path / "whole", **chosen)
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "Data", cut.at(2, cut.stop))
-        with pytest.raises(Halted):
-            started(few, tmp_path / "stopped", **chosen)
-    started(few, tmp_path / "stopped", **chosen)
-    states = [checkpoint.load(tmp_path / name / "checkpoints" / "last.pt") for name in ("whole", "stopped")]
-    assert states[0] is not None
-    assert states[1] is not None
-    assert all(torch.equal(value, states[1]["model"][name]) for name, value in states[0]["model"].items())
-    files = [(tmp_path / name / "predictions.parquet").read_bytes() for name in ("whole", "stopped")]
-    assert files[0] == files[1]
+    cut.assert_resumes(lambda out: started(few, out, **chosen), tmp_path, monkeypatch, 2)
 
 
 def test_the_preset_is_of_this_job_and_says_where_it_differs() -> None:

@@ -19,6 +19,7 @@ from sar_data.train.models import backbone
 from sar_data.train.run import checkpoint
 from sar_data.train.settings import Finetune
 from sar_data.train.weights.fit import shaped
+from tests.train import cut
 from tests.train.conftest import TINY, Finished
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -50,6 +51,15 @@ def test_a_run_starts_from_encoder_and_head_of_another(classes: str, finished: F
     assert config["weights"]["source"] == str(finished.out)
     assert config["weights"]["sha256"] == opened(finished.out).sha256()
     assert config["weights"]["fresh"] == []
+
+
+def test_a_run_that_started_from_another_and_was_stopped_goes_on_to_the_same_bits(
+    classes: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(out: Path) -> None:
+        run.run("finetune", classes, out, asked(finished.out, epochs=1), say=lambda line: None)
+
+    cut.assert_resumes(start, tmp_path, monkeypatch, 2)
 
 
 def test_other_classes_begin_afresh_and_other_sizes_are_interpolated(finished: Finished) -> None:

@@ -27,6 +27,7 @@ from tests.mini.hang import HANG_S
 from tests.places import ROOT
 from tests.train import grouped, test_detect, test_pretrain, test_probe, test_segment, test_together
 from tests.train.conftest import TINY
+from tests.train.rows import ROWS, built, shrink
 
 pytestmark = pytest.mark.distributed
 
@@ -39,11 +40,14 @@ class Ran(NamedTuple):
     two: Path
 
 
-def plan(classes: str, other: str, masks: tuple[str, str], ships: str, out: Path) -> list[dict[str, Any]]:
-    """Return jobs of two ranks whose steps are as large as those of one rank in `alone`."""
+def plan(
+    classes: str, other: str, masks: tuple[str, str], ships: str, rows: dict[str, str], out: Path
+) -> list[dict[str, Any]]:
+    """Return jobs of two ranks, of which each has half of a step of one rank; `rows` are the builds of recipes."""
     probe = {name: test_probe.TINY[name] for name in ("model", "image_size", "epochs", "threads", "device", "knn")}
     probe |= {"poolings": ("cls", "mean"), "logistic": (1.0,), "lrs": (0.01, 0.3)}
     halves = {**TINY, "optimiser": "sgd", "augment": ("flips",), "batch_size": 8}
+    first = str(out / "finetune")
     quarters = {**halves, "batch_size": 4, "accumulate": 2}
     found: list[dict[str, Any]] = [
         {"name": "finetune", "job": "finetune", "build": classes, "settings": halves},
@@ -52,18 +56,20 @@ def plan(classes: str, other: str, masks: tuple[str, str], ships: str, out: Path
         {"name": "probe", "job": "probe", "build": classes, "settings": {**probe, "batch_size": 43}},
         {"name": "together", "job": "finetune", "build": [classes, other], "settings": halves, "together": TOGETHER},
         {"name": "detect", "job": "detect", "build": ships, "settings": {**test_detect.TINY, "batch_size": 2}},
-        {"name": "rotated", "job": "detect", "build": ships, "settings": {**test_detect.TINY, **ROTATED}},
+        *({"name": name, "job": ROWS[name].preset.job, "build": build, "row": name} for name, build in rows.items()),
         {"name": "segment", "job": "segment", "build": masks[0], "settings": MASKS, "typed": True},
         {"name": "change", "job": "change", "build": masks[1], "settings": {**CHANGES, "batch_size": 4}},
         {"name": "pretrain", "job": "pretrain", "build": masks[0], "settings": PRETRAIN},
-        {"name": "judged", "job": "evaluate", "build": classes, "run": str(out / "finetune")},
-        {"name": "features", "job": "embed", "build": classes, "run": str(out / "finetune")},
+        {"name": "begun", "job": "finetune", "build": classes, "settings": {**halves, **BEGUN, "init": first}},
+        {"name": "judged", "job": "evaluate", "build": classes, "run": first},
+        {"name": "features", "job": "embed", "build": classes, "run": first},
         {"name": "killed", "job": "finetune", "build": classes, "settings": TINY, "dies": True},
     ]
     return [one | {"out": str(out / one["name"])} for one in found]
 
 
-ROTATED = {"boxes": "rotated", "batch_size": 2}
+RECIPES = ("oriented", "mtp", "rsp", "footprints")  # whose proposals or batch statistics are those of a rank
+BEGUN = {"epochs": 1, "pooling": "cls"}
 TOGETHER = {"mix": [1.0, 2.0], "statistics": "joint", "drop_duplicates": True}
 CHANGES = {**test_segment.TINY, "model": "test_convnext", "head": grouped.HEAD, "fusion": "concat", "optimiser": "sgd"}
 PRETRAIN = {**test_pretrain.SMALL, "optimiser": "sgd", "noise": "speckle:4", "batch_size": 4, "lr": 0.01}
@@ -71,12 +77,15 @@ MASKS = {**test_segment.TINY, "batch_size": 4, "epochs": 1, "auxiliary": 0.4, "l
 
 
 @pytest.fixture(scope="module")
-def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(
+    classes: str, squares: str, few: Build, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Ran:
     folder = tmp_path_factory.mktemp("ranks")
     other = test_together.sealed(folder, "other", count=40, first=90)
     grouped.register()
     floods = str(changes.sealed(changes.pipeline(), folder / "floods", 48).path)
-    jobs = plan(classes, other, (squares, floods), str(few.path), folder / "two")
+    rows = {name: built(request, name) for name in ("rotated", *RECIPES)}
+    jobs = plan(classes, other, (squares, floods), str(few.path), rows, folder / "two")
     (folder / "plan.json").write_text(json.dumps(jobs))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -89,9 +98,10 @@ def ran(classes: str, squares: str, few: Build, tmp_path_factory: pytest.TempPat
         timeout=HANG_S,
     )
     for one in jobs:
-        if one["name"] in ("finetune", "probe", "detect", "rotated", "together", "change", "pretrain"):
+        if one["name"] in ("finetune", "probe", "detect", "rotated", "together", "change", "pretrain", "begun"):
+            settings = ROWS[one["row"]].settings() if "row" in one else JOBS[one["job"]](**one["settings"])
             times = 1 if one["job"] == "probe" else 2  # a head is trained on one rank, however many there are
-            settings = JOBS[one["job"]](**{**one["settings"], "batch_size": times * one["settings"]["batch_size"]})
+            settings = settings.model_copy(update={"batch_size": times * settings.batch_size})
             together, out = Together(**one.get("together", {})), folder / "one" / one["name"]
             run(one["job"], one["build"], out, settings, say=lambda line: None, together=together)
     return Ran(done, folder / "one", folder / "two")
@@ -107,14 +117,14 @@ def assert_close(one: Path, other: Path) -> None:
 
 def test_every_job_ends_but_for_the_one_that_loses_a_rank(ran: Ran) -> None:
     ended = sorted(path.parent.name for path in ran.two.glob("*/metrics.json"))
-    alone = ["finetune", "judged", "pretrain", "probe", "quarters", "rotated", "segment", "together"]
-    assert ended == ["change", "detect", *alone], ran.output.stderr
+    alone = ["finetune", "judged", "pretrain", "probe", "quarters", "rotated", "segment", "together", *RECIPES]
+    assert ended == sorted(["begun", "change", "detect", *alone]), ran.output.stderr
 
 
-@pytest.mark.parametrize("parts", ["finetune", "quarters"])
-def test_two_ranks_train_to_the_weights_of_one(ran: Ran, parts: str) -> None:
+@pytest.mark.parametrize(("whole", "parts"), [("finetune", "finetune"), ("finetune", "quarters"), ("begun", "begun")])
+def test_two_ranks_train_to_the_weights_of_one(ran: Ran, whole: str, parts: str) -> None:
     """16 samples a step on one rank, 8 on each of two, and 2 batches of 4 on each."""
-    assert_close(ran.one / "finetune", ran.two / parts)
+    assert_close(ran.one / whole, ran.two / parts)
 
 
 def test_two_ranks_train_on_two_builds_to_the_weights_of_one(ran: Ran) -> None:
@@ -208,12 +218,18 @@ def test_what_two_ranks_trained_is_answered_alike_by_one(ran: Ran, squares: str)
         assert (apart <= 4).all()  # near ties of 1,024 pixels; one that changes counts twice
 
 
-def test_two_ranks_pretrain_to_the_loss_and_the_weights_of_one(ran: Ran) -> None:
-    outs = ran.one / "pretrain", ran.two / "pretrain"
-    assert_close(*outs)
-    one, two = (json.loads((out / "metrics.json").read_text())["train"] for out in outs)
-    assert one["count"] == two["count"] == 32
-    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_two_ranks_made_of_a_recipe_is_answered_alike_by_one(
+    ran: Ran, name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shrink(monkeypatch.setattr)
+    row, out = ROWS[name], ran.two / name
+    two = read(out / "predictions.parquet")[0]
+    (out / "metrics.json").unlink()
+    run(row.preset.job, built(request, name), out, row.settings(), preset=row.preset, say=lambda line: None)
+    one = read(out / "predictions.parquet")[0]
+    assert one["test"]["key"].to_pylist() == two["test"]["key"].to_pylist()
+    np.testing.assert_allclose(loss_sums(one["test"]), loss_sums(two["test"]), rtol=1e-4)
 
 
 def test_a_killed_rank_ends_all(ran: Ran) -> None:

@@ -27,7 +27,6 @@ from sar_data.train.predictions import confusions, read
 from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
 from sar_data.train.run.evaluate import evaluated
-from sar_data.train.run.halt import Halted
 from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Finetune, Segment
 from sar_data.views.palette import palette
@@ -260,15 +259,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     squares: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"auxiliary": 0.4, "loss": "dice+ce", "augment": ("flips",), "layer_decay": 0.7, "accumulate": 2}
-    trained(squares, tmp_path / "whole", **told)
-    monkeypatch.setattr(run, "Data", cut.at(3, cut.stop))
-    with pytest.raises(Halted):
-        trained(squares, tmp_path / "cut", **told)
-    monkeypatch.undo()
-    assert not (tmp_path / "cut" / "metrics.json").exists()
-    trained(squares, tmp_path / "cut", **told)
-    for name in ("metrics.json", "predictions.parquet"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    cut.assert_resumes(lambda out: trained(squares, out, **told), tmp_path, monkeypatch, 3)
 
 
 def test_options_that_do_not_go_together_are_refused_with_a_way_out(squares: str, classes: str) -> None:

@@ -1,8 +1,8 @@
 """Several jobs on the ranks of one start, the last of which loses a rank: a start costs more than a small job.
 
 As a program: python -m torch.distributed.run --nproc-per-node 2 -m tests.train.two PLAN, a JSON list of {"job",
-"build", "out", "settings", "together"}, or of what is asked of a "run" that ended before; with "typed" the job goes
-through the command line, with "dies" rank 1 is killed.
+"build", "out", "settings", "together"}, or of what is asked of a "run" that ended before, or of a "row" of
+tests/train/rows.py; with "typed" the job goes through the command line, with "dies" rank 1 is killed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sar_data.train.ranks import started
 from sar_data.train.request import EmbedRequest, EvaluateRequest
 from sar_data.train.settings import JOBS
 from tests.train import cut, grouped
+from tests.train.rows import ROWS, shrink
 
 
 def options(settings: dict[str, Any]) -> list[str]:
@@ -49,6 +50,9 @@ def take(plan: list[dict[str, Any]]) -> None:
             except SystemExit as ended:
                 if ended.code:
                     raise
+        elif "row" in one:
+            row = ROWS[one["row"]]
+            runs.run(row.preset.job, one["build"], one["out"], row.settings(), preset=row.preset, say=print)
         elif one["job"] == "evaluate":
             evaluation.carry_out(EvaluateRequest(run=one["run"], build=one["build"], out=one["out"]), say=print)
         elif one["job"] == "embed":
@@ -61,5 +65,6 @@ def take(plan: list[dict[str, Any]]) -> None:
 if __name__ == "__main__":
     Figure.savefig = lambda *args, **options: None  # type: ignore[method-assign]  # nobody looks at these pictures
     grouped.register()
+    shrink()
     with started("cpu"):  # one group of processes for all jobs
         take(json.loads(Path(sys.argv[1]).read_text()))
