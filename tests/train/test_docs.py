@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from sar_data import cli
 from sar_data.cli.train import command
-from sar_data.train.preset import find, resolved
+from sar_data.train.preset import find, names, resolved
 from sar_data.train.settings import JOBS
 from tests.places import ROOT
 
@@ -93,15 +93,21 @@ def test_the_presets_that_the_pages_name_exist() -> None:
             find(name)
 
 
+def test_each_preset_stands_in_the_table_of_recipes() -> None:
+    text = (ROOT / "docs" / "training.md").read_text().split("## Recipes")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    assert sorted(re.findall(r"`(.+?)`", " ".join(cells))) == names()
+
+
 def test_the_snippets_run_one_after_the_other(classes: str, tmp_path: Path) -> None:
-    names: dict[str, Any] = {"build": classes, "out": str(tmp_path / "run"), "run": tmp_path / "run"}
+    given: dict[str, Any] = {"build": classes, "out": str(tmp_path / "run"), "run": tmp_path / "run"}
     for page, count in (("training.md", 1), ("metrics.md", 1)):
         text = (ROOT / "docs" / page).read_text()
         snippets = [block for language, block in FENCED.findall(text) if language == "python"]
         assert len(snippets) == count
         for snippet in snippets:
-            exec(compile(snippet, page, "exec"), names)
-    assert names["test"]["oa"] == names["metrics"].figures(names["splits"]["test"], names["classes"])["oa"]
+            exec(compile(snippet, page, "exec"), given)
+    assert given["test"]["oa"] == given["metrics"].figures(given["splits"]["test"], given["classes"])["oa"]
 
 
 SMALLER = {

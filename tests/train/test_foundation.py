@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from sar_data.errors import BuildError, UsageError
+from sar_data.errors import UsageError
 from sar_data.train.families import families
 from sar_data.train.models import CHANGES, backbone
 from sar_data.train.models.encoder import Backbone
@@ -359,17 +358,6 @@ def test_families_that_do_not_load_say_why_before_a_byte_is_read(tmp_path: Path)
         path.write_bytes(b"nothing that is read")
         with pytest.raises(UsageError, match=f"weights of {name} do not load: {re.escape(families()[name].why)}"):
             load(small("plain"), str(path), pooling=None, normalize=None)
-
-
-def test_code_in_a_file_of_a_family_is_named_and_not_executed(tmp_path: Path) -> None:
-    class Evil:
-        def __reduce__(self) -> Any:
-            return os.system, (f"touch {tmp_path / 'ran'}",)
-
-    spec = saved(tmp_path, "CROMA_base.pt", {"s1_encoder": {"linear_input.bias": Evil()}})
-    with pytest.raises(BuildError, match=r"a pickle that asks for \w+\.system, and nothing of it was executed"):
-        load(small("croma-b", pos_embed="none"), spec, pooling=None, normalize=None)
-    assert not (tmp_path / "ran").exists()
 
 
 def test_a_file_that_is_not_the_published_one_of_its_name_is_warned_of(
