@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,11 +15,12 @@ import torch
 from torch import Tensor
 
 from sar_data.errors import UsageError
-from sar_data.train import explain
+from sar_data.train import explain, knowledge
 from sar_data.train.knowledge.noise import FIRST, GAUSS, MOST, entropies
 from sar_data.train.knowledge.points import points, row, summary
 from sar_data.train.knowledge.regions import BACKGROUND, SHADOW, TARGET, of_cells, regions
 from sar_data.train.models import backbone
+from sar_data.train.run.halt import Halted
 from tests.train.conftest import Finished
 
 SIDE, CELLS = 32, 8
@@ -133,6 +136,27 @@ def test_a_run_is_explained_in_tables_and_pictures(classes: str, finished: Finis
     before = (tmp_path / "out" / "points.csv").read_bytes()
     explain(finished.out, classes, out=tmp_path / "out", **how)
     assert (tmp_path / "out" / "points.csv").read_bytes() == before
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_an_explanation_that_was_stopped_goes_on_to_the_same_tables(
+    classes: str, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {"split": "train", "count": 18, "cells": 2, "draws": 1, "steps": 1, "device": "cpu"}
+    explain(finished.out, classes, out=tmp_path / "plain", **how)
+    with monkeypatch.context() as patch:
+        patch.setattr(knowledge, "draw", lambda *_: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Halted, match="what was explained is kept; the same command goes on from there"):
+            explain(finished.out, classes, out=tmp_path / "stopped", **how)
+    assert not (tmp_path / "stopped" / "points.csv").exists()
+    lines = list[str]()
+    explain(finished.out, classes, out=tmp_path / "stopped", say=lines.append, **how)
+    assert lines[0] == "16 chips are there already"
+    for name in ("points.csv", "entropy.parquet"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "stopped").iterdir()) == sorted(
+        path.name for path in (tmp_path / "plain").iterdir()
+    )
 
 
 def test_what_cannot_be_explained_is_said_in_a_sentence(classes: str, finished: Finished, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sar_data.train.rotated.gaussian import LOSSES
 
 NMS = 0.1  # rotated boxes of neighbours hardly overlap
 SMALLEST, LARGEST = 4.0, 8.0  # reach of a level's boxes, in strides
+WEIGHT = 5.0  # of the loss of boxes, as mmrotate's configurations of GWD and of KFIoU have it
 
 
 class _Sides(FCOSRegressionHead):  # type: ignore[misc]  # torchvision is untyped
@@ -24,6 +25,7 @@ class _Sides(FCOSRegressionHead):  # type: ignore[misc]  # torchvision is untype
 
     def __init__(self, channels: int, anchors: int) -> None:
         super().__init__(channels, anchors)
+        nn.init.ones_(self.bbox_reg.bias)  # a box without area has no Gaussian, and its loss no slope
         self.angle = nn.Conv2d(channels, 1, kernel_size=3, padding=1, bias=False)  # an angle may as well be negative
         nn.init.normal_(self.angle.weight, std=0.01)
         self.turn = nn.Parameter(torch.ones(()))  # how much an angle counts
@@ -65,7 +67,7 @@ class RotatedPlaces(Places):
         centre = outputs["bbox_ctrness"][image, place, 0]
         losses = (
             sigmoid_focal_loss(logits, asked, reduction="sum"),
-            self.loss(said, boxes).sum(),
+            WEIGHT * self.loss(said, boxes).sum(),
             F.binary_cross_entropy_with_logits(centre, middle, reduction="sum"),
         )
         return {"sums": torch.stack([*losses, losses[0].new_tensor(float(len(image)))])}

@@ -8,8 +8,11 @@ pictures/KEY.png  the chip, the entropy of its cells, and its knowledge points o
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation, side_by_side
 from sar_data.train.augment.steps import parsed
 from sar_data.train.inference.embedding import Encoding, fit_of, of_run, of_weights
+from sar_data.train.inference.parts import FOLDER
+from sar_data.train.inference.steps import Steps
 from sar_data.train.knowledge.noise import entropies
 from sar_data.train.knowledge.points import points, row, summary
 from sar_data.train.knowledge.regions import of_cells, regions
@@ -38,15 +43,22 @@ from sar_data.train.knowledge.sheet import draw
 from sar_data.train.ranks import started
 from sar_data.train.request import ExplainRequest
 from sar_data.train.run.countdown import Countdown
+from sar_data.train.run.halt import halting
 from sar_data.train.run.precision import settle
 
 TABLE, MAPS, ABOUT, PICTURES = "points.csv", "entropy.parquet", "explain.json", "pictures"
+SCHEMA = pa.schema(
+    {"key": pa.string(), "split": pa.string(), "entropy": pa.list_(pa.float32()), "region": pa.list_(pa.uint8())}
+)
 
 
 def carry_out(request: ExplainRequest, *, say: Say) -> dict[str, Any]:
-    """Explain chips of a build and return the sums over all; an earlier explanation in the folder is replaced."""
+    """Explain chips of a build and return the sums over all; an earlier explanation in the folder is replaced.
+
+    One that a signal stopped goes on with the same request.
+    """
     out = Path(request.out)
-    if out.exists() and any(out.iterdir()) and not (out / ABOUT).is_file():
+    if out.exists() and any(out.iterdir()) and not (out / ABOUT).is_file() and not any(out.glob(f".*{FOLDER}")):
         raise UsageError(f"`out={out}`: expected a new folder or one of an earlier explanation, found other files")
     files = open_files(str(request.build))
     try:
@@ -66,46 +78,60 @@ def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.d
     encoding = (of_run if Path(request.source).is_dir() else of_weights)(request, manifest, files, [request.split], say)
     _check(encoding)
     (out / PICTURES).mkdir(parents=True, exist_ok=True)
-    features, rows, maps = _features(encoding, device), list[dict[str, Any]](), list[dict[str, Any]]()
-    countdown = Countdown(request.count, "chips", say)
+    about = {"sar-data": __version__, **_asked(request), "sha256": encoding.sha256, "model": encoding.encoder.name}
+    steps = Steps(out / f".{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}{FOLDER}")
+    if done := sum(map(len, steps.tables(SCHEMA))):
+        say(f"{done} chips are there already")
+    countdown = Countdown(request.count, "chips", say, start=done)
+    with halting() as halt:
+        for table in _answered(request, encoding, files, device, done):
+            steps.add(table)
+            done += len(table)
+            countdown.report(done)
+            if halt.asked:
+                steps.keep()
+                halt.leave("what was explained is kept")
+    steps.keep()
+    maps = pa.concat_tables(steps.tables(SCHEMA)).combine_chunks()
+    rows = list(map(partial(_row, request), maps.to_pylist()))
+    sums = summary(rows)
+    pq.write_table(maps, out / MAPS)
+    columns = list(rows[0])
+    durable.write(out / TABLE, csv_lines([columns, *([one[name] for name in columns] for one in rows)]).encode())
+    durable.write(out / ABOUT, (json.dumps(about | sums, indent=1, ensure_ascii=False) + "\n").encode())
+    for work in out.glob(f".*{FOLDER}"):
+        shutil.rmtree(work, ignore_errors=True)
+    return sums
+
+
+def _answered(
+    request: ExplainRequest, encoding: Encoding, files: Files, device: torch.device, there: int
+) -> Iterator[pa.Table]:
+    """Explain a batch of chips after another and draw them, but for the first ones, which are there already."""
+    features, folder, seen = _features(encoding, device), Path(request.out, PICTURES), 0
     for keys, images in _chips(request, encoding, files, device):
+        seen += len(keys)
+        if seen <= there:
+            continue
         found = entropies(
             features, images, cells=request.cells, draws=request.draws, steps=request.steps, seed=request.seed
         )
+        maps = list[tuple[str, str, list[float], list[int]]]()
         for key, image, entropy in zip(keys, images.cpu(), found.cpu(), strict=True):
             pixels = regions(image[0])
             region = of_cells(pixels, request.cells)
             known = points(entropy, region, request.threshold)
-            rows.append(row(key, request.split, entropy, region, known))
-            maps.append(
-                {
-                    "key": key,
-                    "split": request.split,
-                    "entropy": entropy.flatten().tolist(),
-                    "region": region.flatten().tolist(),
-                }
-            )
-            draw(out / PICTURES, key, image, entropy, pixels, known, encoding.units, request.picture_format)
-        countdown.report(len(rows))
-    sums = summary(rows)
-    types = {
-        "key": pa.string(),
-        "split": pa.string(),
-        "entropy": pa.list_(pa.float32()),
-        "region": pa.list_(pa.uint8()),
-    }
-    pq.write_table(pa.Table.from_pylist(maps, pa.schema(types)), out / MAPS)
-    columns = list(rows[0])
-    durable.write(out / TABLE, csv_lines([columns, *([one[name] for name in columns] for one in rows)]).encode())
-    about = {
-        "sar-data": __version__,
-        **_asked(request),
-        "sha256": encoding.sha256,
-        "model": encoding.encoder.name,
-        **sums,
-    }
-    durable.write(out / ABOUT, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
-    return sums
+            maps.append((key, request.split, entropy.flatten().tolist(), region.flatten().tolist()))
+            draw(folder, key, image, entropy, pixels, known, encoding.units, request.picture_format)
+        yield pa.table([list(column) for column in zip(*maps, strict=True)], SCHEMA)
+
+
+def _row(request: ExplainRequest, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a chip in the table of shares."""
+    cells = (request.cells, request.cells)
+    entropy = torch.tensor(found["entropy"]).reshape(cells)
+    region = torch.tensor(found["region"], dtype=torch.uint8).reshape(cells)
+    return row(found["key"], found["split"], entropy, region, points(entropy, region, request.threshold))
 
 
 def _asked(request: ExplainRequest) -> dict[str, Any]:
