@@ -62,8 +62,8 @@ def test_rotated_ships_are_learnt_in_a_short_run_and_not_found_without_any(tmp_p
         for name, options in {
             "untrained": {**told, "boxes": "rotated", "lr": 1e-12},
             "rotated-fcos": {**long, "boxes": "rotated"},
-            # Its layers without norms want smaller steps, and it learns slowly on so few images.
-            "oriented-rcnn": {**long, "detector": "oriented-rcnn", "lr": 0.001, "epochs": 12},
+            # Its layers without norms want smaller steps, and more of them.
+            "oriented-rcnn": {**long, "detector": "oriented-rcnn", "lr": 0.001, "epochs": 14, "batch_size": 2},
             "horizontal": long,
         }.items()
     }
@@ -75,7 +75,7 @@ def test_rotated_ships_are_learnt_in_a_short_run_and_not_found_without_any(tmp_p
     )
     assert figures["untrained"]["ap50"] < 0.05
     assert figures["rotated-fcos"]["ap50"] >= 0.5
-    assert figures["oriented-rcnn"]["ap50"] >= 0.2
+    assert figures["oriented-rcnn"]["ap50"] >= 0.5
     assert figures["horizontal"]["ap50"] >= 0.5
 
 
