@@ -12,15 +12,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sar_data.errors import BuildError
+from sar_data.errors import BuildError, TargetError
 from sar_data.formats.container import Fault
 from sar_data.formats.zarr_documents import NAME, compare, read_document
 from sar_data.system.durable import write
 
 
 def write_root(build: Path, splits: Sequence[str]) -> None:
-    """Write the document of a build whose splits are complete."""
-    write(build / NAME, json.dumps(_document(build, splits), indent=2).encode(), sync=False)
+    """Write the document of a build whose splits are complete; raise TargetError where theirs cannot be read back."""
+    try:
+        document = _document(build, splits)
+    except BuildError as error:
+        raise TargetError(f"{error}. Run the same command again: finished parts are kept.") from error
+    write(build / NAME, json.dumps(document, indent=2).encode(), sync=False)
 
 
 def root_faults(build: Path, splits: Sequence[str]) -> Iterator[Fault]:
