@@ -34,6 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "export npy": ("sar-data export npy latest --out arrays",),
     "export hf": ("sar-data export hf latest --out hub",),
     "export geotiff": ("sar-data export geotiff latest --out chips",),
+    "export croissant": ("sar-data export croissant latest --out cards",),
     "verify": (
         "sar-data verify latest",
         "sar-data verify zarr-3f --full",

@@ -17,7 +17,7 @@ from sar_data.progress import Progress
 if TYPE_CHECKING:
     from sar_data.sealed.opened import Build
 
-Target = Literal["coco", "yolo", "fgmae-lmdb", "seco-lmdb", "configilm", "npy", "hf", "geotiff"]
+Target = Literal["coco", "yolo", "fgmae-lmdb", "seco-lmdb", "configilm", "npy", "hf", "geotiff", "croissant"]
 Part = Literal[
     "pixels",
     "keys",
@@ -127,6 +127,14 @@ TARGETS: Mapping[Target, Exporter] = {
         keeps=(*_FOLDER, "ground", "time", "attributes"),
         note="all bands in one file; labels are in samples.csv, objects in SPLIT.json, as COCO has them",
         module="geotiff",
+    ),
+    "croissant": Exporter(
+        title="Cards: Croissant with GeoCroissant, a README, the citation, and the index.",
+        reader="mlcroissant",
+        keeps=("keys", "splits", "labels", "other labels", *_OBJECTS, "ground", "time", "attributes"),
+        note="the pixels stay in the build: the cards name its files by path, size and sha256, so that they may be put "
+        "beside them; README.md has a reader that needs none of our code",
+        module="croissant",
     ),
 }
 

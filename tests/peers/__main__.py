@@ -73,6 +73,7 @@ PEERS = {
         writes=True,
     ),
     "rasterio": Peer(["rasterio"], "geotiff", "bigearthnet-s1-v2", "geotiff"),
+    "mlcroissant": Peer(["mlcroissant==1.1.1", "pyarrow"], "croissant", "bigearthnet-s1-v2", "croissant"),
 }
 
 
