@@ -22,10 +22,10 @@ from sar_data.exporters.build_card import readme
 from sar_data.exporters.source import Source
 from sar_data.methods import cite
 from sar_data.sealed.index import INDEX_NAME
+from sar_data.sealed.leakage import ground_of
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import SUMS_NAME
 from sar_data.sealed.sums import parse_build_sums
-from sar_data.split.ground.frames import is_on_earth, to_degrees
 from sar_data.system.checksum import sha256
 from sar_data.system.regular import read_regular
 
@@ -163,19 +163,11 @@ def _geography(source: Source) -> Iterator[tuple[str, Any]]:
 
 def _box(index: pa.Table) -> tuple[float, float, float, float] | None:
     """Return west, south, east and north in degrees of all footprints on the earth, None where there is none."""
-    corners = []
-    frames = pc.if_else(pc.is_valid(index["reference_frame"]), index["reference_frame"], index["crs"])
-    for frame in pc.unique(frames.drop_null()).to_pylist():
-        if not is_on_earth(frame):
-            continue
-        boxes = index["footprint"].filter(pc.equal(frames, frame)).drop_null().combine_chunks()
-        values = np.asarray(boxes.flatten()).reshape(-1, 4)
-        points = np.concatenate([values[:, [x, y]] for x in (0, 2) for y in (1, 3)])
-        corners.append(to_degrees(frame, points))
-    if not corners:
+    boxes = ground_of(index).boxes_in_degrees
+    boxes = boxes[np.isfinite(boxes[:, 0])]
+    if not len(boxes):
         return None
-    every = np.concatenate(corners)
-    (west, south), (east, north) = every.min(axis=0).tolist(), every.max(axis=0).tolist()
+    (west, south), (east, north) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
     return west, south, east, north
 
 

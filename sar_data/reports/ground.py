@@ -14,8 +14,6 @@ from sar_data.reports.coast import land
 from sar_data.reports.page import drawn
 from sar_data.reports.rows import places_of
 from sar_data.sealed.leakage import ground_of
-from sar_data.split.ground import frames
-from sar_data.split.ground.footprints import Footprints
 from sar_data.split.policy import SPLITS
 
 Floats = npt.NDArray[np.float64]
@@ -51,7 +49,7 @@ def draw_map(index: pa.Table) -> Map | None:
     """Return the map of packed rows of an index, None where nobody knows on which ground any of them lies."""
     ground = ground_of(index)
     exact = len(index) <= MOST_EXACT
-    boxes = _degrees(ground) if exact else np.tile(ground.degrees, 2)
+    boxes = ground.boxes_in_degrees if exact else np.tile(ground.degrees, 2)
     known = np.isfinite(boxes).all(axis=1)
     if not known.any():
         return None
@@ -72,16 +70,6 @@ def draw_map(index: pa.Table) -> Map | None:
         shown=int(known.sum()),
         of=len(index),
     )
-
-
-def _degrees(ground: Footprints) -> Boxes:
-    """Return the footprints in degrees, NaN where the place on the earth is not known."""
-    boxes = np.full((len(ground), 4), np.nan)
-    for name, rows in ground.members.items():
-        if frames.is_on_earth(name):
-            corners = [frames.to_degrees(name, ground.boxes[rows][:, pair]) for pair in ([0, 1], [2, 3])]
-            boxes[rows] = np.concatenate(corners, axis=1)
-    return boxes
 
 
 def _axes(boxes: Boxes) -> tuple[Axis, Axis]:

@@ -80,6 +80,16 @@ class Footprints:
                 degrees[rows] = frames.to_degrees(name, (self.boxes[rows, :2] + self.boxes[rows, 2:]) / 2)
         return degrees
 
+    @cached_property
+    def boxes_in_degrees(self) -> Boxes:
+        """West, south, east and north [sample, 4]; NaN where the position on the earth is unknown."""
+        boxes = np.full((len(self), 4), np.nan)
+        for name, rows in self.members.items():
+            if frames.is_on_earth(name):
+                corners = [frames.to_degrees(name, self.boxes[rows][:, pair]) for pair in ([0, 1], [2, 3])]
+                boxes[rows] = np.concatenate(corners, axis=1)
+        return boxes
+
     def quads(self, frame: str, rows: Rows, home: str) -> Quads:
         """Return the corners of samples of a frame in another frame; their edges are assumed straight."""
         west, south, east, north = self.boxes[rows].T
