@@ -93,8 +93,8 @@ LAWS: list[tuple[str, str]] = [
     (
         r"sar_data\.(views|exporters)",
         "sar_data.views sar_data.exporters sar_data.containers.layouts sar_data.sealed sar_data.formats "
-        "sar_data.statistics sar_data.split.policy sar_data.labels.boxes sar_data.methods sar_data.system sar_data.raster.gdal "
-        "sar_data.raster.maps",
+        "sar_data.statistics sar_data.split.policy sar_data.labels.boxes sar_data.methods sar_data.system "
+        "sar_data.raster.gdal sar_data.raster.maps",
     ),
     (
         r"sar_data\.reports",
