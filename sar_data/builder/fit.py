@@ -101,7 +101,7 @@ def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     names = sorted(islice(tree.folders(), MOST_FOLDERS + 1))
     matches = {}
     for name in names if len(names) <= MOST_FOLDERS else ():
-        with suppress(SourceError):  # of another dataset, perhaps
+        with suppress(SourceError, BadRecord):  # of another dataset, perhaps
             if match := _as_it_is(pipeline, Subtree(tree, f"{name}/")):
                 matches[name] = replace(match, layout=_join(f"one folder down, in {name}", match.layout))
     if len(matches) > 1:
