@@ -36,7 +36,7 @@ from sar_data.naming import few
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner
 from sar_data.sealed.index import INDEX_NAME
-from sar_data.sealed.manifest import NAME, Manifest, content_digest
+from sar_data.sealed.manifest import NAME, Manifest, canonical, content_digest, read_document
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
 from sar_data.sealed.recount import count_shards, shards
 from sar_data.sealed.samples import SAMPLES_NAME, samples_table
@@ -192,6 +192,11 @@ class _Copy:
                     f"{self.path}: a build of schema 2 is repaired by the versions of its time: convert it"
                 )
             durable.write(self.copy / NAME, manifest.with_sums(digest).dump())
+            written.add(NAME)
+        document = read_regular(self.copy / NAME)
+        form = canonical(read_document(document, NAME))  # damaged spaces between its fields leave a manifest readable
+        if document != form:
+            durable.write(self.copy / NAME, form)
             written.add(NAME)
         return written
 

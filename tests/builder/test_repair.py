@@ -136,6 +136,16 @@ def test_a_damaged_index_is_made_again(
     check(copy, built[name], outcome, ["index.parquet"])
 
 
+def test_a_manifest_with_damaged_spaces_gets_its_form_again(
+    built: dict[str, Path], source: Path, tmp_path: Path
+) -> None:
+    def tab(path: Path) -> None:
+        path.write_bytes(path.read_bytes().replace(b"\n ", b"\n\t", 1))
+
+    copy = damaged(built["webdataset"], tmp_path, NAME, tab)
+    check(copy, built["webdataset"], mend(copy, source), [NAME])
+
+
 @pytest.mark.parametrize("damage", [flip, Path.unlink])
 def test_a_manifest_is_made_again_where_the_recipe_proves_it(
     built: dict[str, Path], source: Path, tmp_path: Path, damage: Callable[[Path], None]
