@@ -96,7 +96,7 @@ class Data:
         )
         self._check_steps()
 
-    @property
+    @cached_property
     def task(self) -> TaskDocument:
         """What is to be learnt; raise UsageError where images alone are read."""
         return self.builds.task

@@ -30,7 +30,7 @@ class Input(pydantic.BaseModel):
     units: dict[str, str]
     figures: dict[str, tuple[Number, Number]] | None
     resized: bool
-    kind: TaskKind | Literal["images"]
+    kind: Literal[TaskKind, "images"]
     classes: tuple[Label, ...]
     dates: Frames = 1
 
