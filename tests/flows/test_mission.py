@@ -120,7 +120,7 @@ def test_what_is_damaged_is_not_trained_on(server: str, sealed: dict[str, Build]
     data[1000] ^= 1
     shard.write_bytes(data)
     with pytest.raises(
-        BuildError, match=r"sha256 of train/image/c/0/0/0/0: expected .*Move it away and build it again"
+        BuildError, match=r"sha256 of train/image/c/0/0/0/0: expected .*`repair` rebuilds what is broken"
     ):
         alone(copy)
 
