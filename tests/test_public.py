@@ -23,7 +23,7 @@ from tests.places import ROOT
 LATER = {"diff"}
 CREW = {"workers", "runner", "dask_address", "progress", "say"}
 ONLY_REQUEST = {"statistics"}  # for benchmarks
-ONLY_CLI = {"help", "as_json", "plan"}
+ONLY_CLI = {"help", "as_json", "plan", "from"}  # `plan` and `rebuild` are verbs of their own in Python
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Any]:
