@@ -65,10 +65,10 @@ def test_a_builder_that_failed_gives_its_lock_back(
 
     for name in (
         "target.durable.write",
-        "open._write_plan",
+        "open.write_plan",
         "target.FolderTarget.check_space",
-        "pack._start",
-        "seal.checksums",
+        "pack.start",
+        "seal.file_sums",
     ):
         module, _, rest = name.partition(".")
         with monkeypatch.context() as patch:
