@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sar_data.exporters.card_tables import title_and_tables
 from sar_data.exporters.source import Source
 from sar_data.text import markdown
 
@@ -44,14 +45,7 @@ def readme(source: Source) -> str:
 
 def _lines(source: Source) -> Iterator[str]:
     manifest = source.manifest
-    yield from (f"# {markdown(manifest.title)}", "", "| split | samples |", "|---|---|")
-    for split in source.splits:
-        yield f"| {split} | {manifest.splits[split].count:,} |"
-    yield from ("", "| band | unit | calibration | mean of train | std of train |", "|---|---|---|---|---|")
-    for band in manifest.bands:
-        figures = manifest.normalization
-        mean, std = figures.digits(band.name) if figures and band.name in figures.mean else ("", "")
-        yield f"| {markdown(band.name)} | {band.unit} | {band.calibration} | {mean} | {std} |"
+    yield from title_and_tables(source, {})
     for task in manifest.tasks:
         yield from ("", f"Task {markdown(task.name)} ({task.kind}): {markdown('; '.join(task.classes))}.")
     yield from (

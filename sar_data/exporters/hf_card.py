@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from sar_data.exporters.card_tables import title_and_tables
 from sar_data.exporters.hf_columns import features_of
 from sar_data.exporters.source import Source
 from sar_data.text import literal, markdown
@@ -47,14 +48,7 @@ def _fields(source: Source) -> dict[str, Any]:
 def _page(source: Source) -> Iterator[str]:
     """Yield the lines for people."""
     manifest = source.manifest
-    yield from (f"# {markdown(manifest.title)}", "", "| split | samples |", "|---|---|")
-    for split in source.splits:
-        yield f"| {SPLITS[split]} | {manifest.splits[split].count:,} |"
-    yield from ("", "| band | unit | calibration | mean of train | std of train |", "|---|---|---|---|---|")
-    for band in manifest.bands:
-        figures = manifest.normalization
-        mean, std = figures.digits(band.name) if figures and band.name in figures.mean else ("", "")
-        yield f"| {markdown(band.name)} | {band.unit} | {band.calibration} | {mean} | {std} |"
+    yield from title_and_tables(source, SPLITS)
     yield from (
         "",
         "`image` has the bands in this order and these units; missing pixels are NaN. `preview` is a picture",
