@@ -18,7 +18,8 @@ class Web(ThreadingHTTPServer):
     """Serves `folder`; `faults[name]` are met by the coming GETs of a file, one each: a status, or a way to go wrong.
 
     "short" says and sends half, "cut" says all and sends half, "changed" flips the last byte, "stall" sends half, and
-    the rest when `go_on` is set. `gets` counts what was asked for, `order` has it in order.
+    the rest when `go_on` is set. `heads[name]` are met by the coming HEADs, each a status. `gets` counts what was asked
+    for, `order` has it in order.
     """
 
     daemon_threads = True
@@ -27,6 +28,7 @@ class Web(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.faults: dict[str, deque[int | str]] = defaultdict(deque)
+        self.heads: dict[str, deque[int]] = defaultdict(deque)
         self.gets: Counter[str] = Counter()
         self.order: list[str] = []
         self.stalled, self.go_on = threading.Event(), threading.Event()
@@ -34,6 +36,10 @@ class Web(ThreadingHTTPServer):
 
 class _Handler(SimpleHTTPRequestHandler):
     server: Web
+
+    def do_HEAD(self) -> None:
+        faults = self.server.heads[unquote(self.path).lstrip("/")]
+        return self.send_error(faults.popleft()) if faults else super().do_HEAD()
 
     def do_GET(self) -> None:
         name = unquote(self.path).lstrip("/")

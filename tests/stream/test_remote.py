@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import fsspec
@@ -161,6 +163,22 @@ def test_trouble_that_passes_is_not_noticed(faults: list[int | str], server: Web
     assert server.gets[name] == len(faults) + 1
     assert not unfinished(tmp_path)
     files.close()
+
+
+def test_a_server_that_does_not_even_say_a_size_is_asked_again(server: Web, build: Build, tmp_path: Path) -> None:
+    name = shards(build)[0]
+    server.heads[name].extend([503, 500])
+    server.faults[name].extend([503, 500])
+    files = open_files(server.url, tmp_path, ROOM)
+    assert files.path(name).read_bytes() == (build.path / name).read_bytes()
+    files.close()
+
+
+def test_a_server_that_is_not_there_is_not_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(RemoteError, match=r"manifest\.json: expected an answer, found ClientConnectorError.*, 4 times"):
+        open_files(url, tmp_path)
 
 
 @pytest.mark.parametrize("fault", ["short", "changed"])

@@ -16,6 +16,7 @@ MOST_BYTES = 256 << 20  # of a manifest: one with a million bad records has less
 BLOCK = 4 << 20  # bytes that a thread holds at a time
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts
 EXTRA = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "s3a": "s3fs"}  # what our extra installs
+ABSENT = (404, 410)  # states of an HTTP answer
 STRANGERS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "SSOTokenLoadError")  # botocore's
 
 
@@ -84,11 +85,12 @@ class Depot:
                 return work()
             except SarDataError:
                 raise
-            except FileNotFoundError as error:
-                raise BuildError(
-                    f"{where}: expected a file of a sealed build, found none. Is the copy whole?"
-                ) from error
-            except Exception as error:  # every backend has errors of its own
+            except Exception as caught:  # every backend has errors of its own
+                error = self._cause(caught)
+                if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in ABSENT:
+                    raise BuildError(
+                        f"{where}: expected a file of a sealed build, found none. Is the copy whole?"
+                    ) from error
                 if _is_refusal(error):
                     raise RemoteError(
                         f"{where}: expected leave to read, found {_describe(error)}. Set credentials as the store's "
@@ -103,6 +105,11 @@ class Depot:
             if self._closed.wait(pause):
                 break
         raise self._closed_error()
+
+    def _cause(self, error: Exception) -> Exception:
+        """Return what happened: over HTTP fsspec calls a file missing on any failure to ask for its size."""
+        is_http = self.url.startswith("http") and isinstance(error, FileNotFoundError)
+        return error.__cause__ if is_http and isinstance(error.__cause__, Exception) else error
 
     def _closed_error(self) -> UsageError:
         return UsageError(f"{self.url}: closed while a file was being fetched")
