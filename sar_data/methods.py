@@ -6,7 +6,7 @@ All of it is read from the sealed documents; what they do not say is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,33 +51,42 @@ class Citation:
 
 
 def cite(path: str | Path) -> Citation:
-    """Return the methods and the bibliography of a sealed build, or of a finished run and the build it was trained on.
+    """Return the methods and the bibliography of a sealed build, or of a finished run and the builds that it was of.
 
     Raises BuildError or RunError where a document cannot be read, UsageError where there is neither.
     """
     path = Path(path)
     if (path / NAME).is_file():
-        return _citation(Manifest.load(path))
+        return _citation([Manifest.load(path)])
     if not (path / "config.json").is_file():
         raise UsageError(f"{path}: expected a sealed build or a training run, found no {NAME} and no config.json")
     from sar_data.train import documents
 
     config, metrics = documents.config(path), documents.metrics(path)
-    about = config["build"]
+    manifests = [_manifest_of(path, about) for about in documents.builds(config)]
+    return _citation(manifests, *_describe_training(config, metrics))
+
+
+def _manifest_of(run: Path, about: Mapping[str, Any]) -> Manifest:
     try:
         manifest = Manifest.load(Path(about["path"]))
     except (BuildError, OSError):
         manifest = None
     if manifest is None or manifest.content_digest != about["content_digest"]:
         raise UsageError(
-            f"{path}: expected the build of this run at {about['path']}, with the content digest "
+            f"{run}: expected the build of this run at {about['path']}, with the content digest "
             f"{about['content_digest'][:8]}…, found none: move it back, or cite both apart"
         )
-    return _citation(manifest, *_describe_training(config, metrics))
+    return manifest
 
 
-def _citation(manifest: Manifest, *more: str) -> Citation:
-    return Citation(" ".join((*_built(manifest), *more)), "\n\n".join(_entries(manifest)))
+def _citation(manifests: Sequence[Manifest], *more: str) -> Citation:
+    built = (sentence for manifest in manifests for sentence in _built(manifest))
+    entries: dict[str, str] = {}
+    for manifest in manifests:
+        for key, entry in _entries(manifest):
+            entries.setdefault(key, entry)
+    return Citation(" ".join((*built, *more)), "\n\n".join(entries.values()))
 
 
 def _built(manifest: Manifest) -> Iterator[str]:
@@ -127,6 +136,10 @@ def _describe_training(config: Mapping[str, Any], metrics: Mapping[str, Any]) ->
     from sar_data.train import documents
     from sar_data.train.metrics import titled
 
+    if config.get("builds"):
+        mix = config["together"].get("mix")
+        drawn = f", drawn in the proportions {_shown(mix).replace(' ', ' : ')}" if mix else ""
+        yield f"These {len(config['builds'])} builds are used as one set{drawn}."
     given = config["settings"]
     preset = f" by the preset {config['preset']}" if config.get("preset") else ""
     weights = config.get("weights") or {}
@@ -157,8 +170,8 @@ def _figure(title: str, value: float, ends: Any) -> str:
     return f"{title} {value:.3f}{f' [{ends[0]:.3f}, {ends[1]:.3f}]' if known else ''}"
 
 
-def _entries(manifest: Manifest) -> Iterator[str]:
-    """Yield the entries of the data and of the tool."""
+def _entries(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield keys and entries of the data and of the tool."""
     fields = {"title": manifest.title, "version": manifest.version}
     citation = manifest.citation
     if match := re.match(r"(?P<author>[^,]+?) et al\. (?P<year>\d{4}), ", citation):
@@ -170,9 +183,9 @@ def _entries(manifest: Manifest) -> Iterator[str]:
     fields["note"] = f"Licence: {manifest.licence}"
     if citation != UNCITED:
         fields["note"] = f"{citation}. {fields['note']}"
-    yield _entry("misc", _key(manifest.dataset), fields)
+    yield (key := _key(manifest.dataset)), _entry("misc", key, fields)
     fields = {"title": f"{TOOL}: SAR datasets as sealed, training-ready builds", "version": manifest.sar_data_version}
-    yield _entry("software", TOOL, fields)
+    yield TOOL, _entry("software", TOOL, fields)
 
 
 def _entry(kind: str, key: str, fields: Mapping[str, str]) -> str:

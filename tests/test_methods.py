@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import sar_data
 from sar_data.cli import main
-from sar_data.errors import UsageError
+from sar_data.errors import RunError, UsageError
 from sar_data.methods import Citation, cite
 from sar_data.sealed.opened import Build
 from tests.mini.resealed import edit
@@ -87,6 +87,28 @@ def test_the_methods_of_a_run_add_model_options_seed_choice_and_figures(run: Pat
         "augment flips; images are normalized by zscore. The model is chosen on val. On 14 test samples: OA 0.750 "
         "[0.500, 0.875]. Brackets are intervals of 95 %, jackknife."
     ) in text
+
+
+def test_a_run_of_several_builds_cites_each(run: Path, sealed: dict[str, Build]) -> None:
+    document = json.loads((run / "config.json").read_text())
+    about, other = document["build"], {"path": str(sealed["lmdb"].path)}
+    document["builds"] = [about | {"name": "a"}, about | other | {"name": "b"}]
+    document["together"] = {"mix": [1.0, 2.5]}
+    document["build"] = about | {"path": f"{about['path']} + {other['path']}", "content_digest": "+"}
+    (run / "config.json").write_text(json.dumps(document))
+    found = cite(run)
+    assert found.plain.startswith(
+        f"{cite(sealed['zarr'].path).plain} {cite(sealed['lmdb'].path).plain} These 2 builds are"
+    )
+    assert "used as one set, drawn in the proportions 1 : 2.5. We train resnet18" in found.plain
+    assert found.bibtex == cite(sealed["zarr"].path).bibtex
+
+
+@pytest.mark.parametrize("selection", [0.5, {"on": ["val"]}])
+def test_a_choice_of_a_run_that_is_none_is_refused(selection: object, run: Path) -> None:
+    (run / "metrics.json").write_text(json.dumps({"selection": selection}))
+    with pytest.raises(RunError, match=r"metrics\.json: expected the document of a run, found another one: selection"):
+        cite(run)
 
 
 def test_a_run_whose_build_is_another_by_now_is_not_cited(run: Path) -> None:

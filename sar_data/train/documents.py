@@ -75,10 +75,15 @@ class _Thresholds(_Document):
     values: dict[str, Annotated[float, pydantic.Field(gt=0, lt=1)]]
 
 
+class _Selection(_Document):
+    on: str | None = None
+
+
 class _Metrics(_Document):
     departures: list[str] = pydantic.Field(default_factory=list)
     probe: _Probe = _Probe()
     thresholds: _Thresholds | None = None
+    selection: _Selection | None = None
 
 
 class _Prediction(_Document):

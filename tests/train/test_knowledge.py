@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sar_data.errors import UsageError
+from sar_data.errors import TargetError, UsageError
 from sar_data.train import explain, knowledge
 from sar_data.train.knowledge.noise import FIRST, GAUSS, MOST, entropies
 from sar_data.train.knowledge.points import points, row, summary
@@ -159,6 +159,25 @@ def test_an_explanation_that_was_stopped_goes_on_to_the_same_tables(
     )
 
 
+@pytest.mark.parametrize("name", ["entropy.parquet", "pictures"])
+def test_an_explanation_of_a_stranger_leads_nowhere(
+    name: str, classes: str, finished: Finished, tmp_path: Path
+) -> None:
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    out.mkdir()
+    (out / "explain.json").write_text("{}")
+    precious.mkdir() if name == "pictures" else precious.write_text("precious")
+    (out / name).symlink_to(precious)
+    how = {"split": "test", "count": 1, "cells": 2, "draws": 1, "steps": 1, "device": "cpu"}
+    if name == "pictures":
+        with pytest.raises(TargetError, match="pictures: expected a folder of our own, found a link"):
+            explain(finished.out, classes, out=out, **how)
+        assert not list(precious.iterdir())
+    else:
+        explain(finished.out, classes, out=out, **how)
+        assert precious.read_text() == "precious"
+
+
 def test_what_cannot_be_explained_is_said_in_a_sentence(classes: str, finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cells: expected 1 to 256, found 0"):
         explain(finished.out, classes, out=tmp_path / "out", cells=0)
@@ -166,6 +185,8 @@ def test_what_cannot_be_explained_is_said_in_a_sentence(classes: str, finished: 
     (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(UsageError, match="expected a new folder or one of an earlier explanation"):
         explain(finished.out, classes, out=tmp_path / "mine", device="cpu")
+    with pytest.raises(UsageError, match="expected a new folder or one of an earlier explanation"):
+        explain(finished.out, classes, out=tmp_path / "mine" / "notes.txt", device="cpu")
     weights = str(finished.out / "checkpoints" / "best.pt")
     settings = {"model": "test_vit", "image_size": 32, "normalize": "fgmae-uint8"}
     with pytest.raises(UsageError, match="stretches each image by its own quantiles"):

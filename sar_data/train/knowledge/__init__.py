@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -27,12 +26,13 @@ from sar_data.progress import Say
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.normalize import AFFINE, PRESETS, of_channels
 from sar_data.stream.storage.files import Files, open_files
-from sar_data.system import durable
+from sar_data.system import durable, private
 from sar_data.text import csv_lines
 from sar_data.torch import loader
 from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation, side_by_side
 from sar_data.train.augment.steps import parsed
+from sar_data.train.inference.documents import parquet
 from sar_data.train.inference.embedding import Encoding, fit_of, of_run, of_weights
 from sar_data.train.inference.parts import FOLDER
 from sar_data.train.inference.steps import Steps
@@ -58,7 +58,7 @@ def carry_out(request: ExplainRequest, *, say: Say) -> dict[str, Any]:
     One that a signal stopped goes on with the same request.
     """
     out = Path(request.out)
-    if out.exists() and any(out.iterdir()) and not (out / ABOUT).is_file() and not any(out.glob(f".*{FOLDER}")):
+    if out.exists() and not (out.is_dir() and _may_be_filled(out)):
         raise UsageError(f"`out={out}`: expected a new folder or one of an earlier explanation, found other files")
     files = open_files(str(request.build))
     try:
@@ -71,13 +71,18 @@ def carry_out(request: ExplainRequest, *, say: Say) -> dict[str, Any]:
         files.close()
 
 
+def _may_be_filled(folder: Path) -> bool:
+    """Say whether a folder is empty, or has an explanation, finished or stopped."""
+    return not any(folder.iterdir()) or (folder / ABOUT).is_file() or any(folder.glob(f".*{FOLDER}"))
+
+
 def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.device, say: Say) -> dict[str, Any]:
     manifest = Manifest.load(files.folder)
     if not getattr(manifest.splits.get(request.split), "count", 0):
         raise UsageError(f"{request.build}: expected samples of the split {request.split}, found none")
     encoding = (of_run if Path(request.source).is_dir() else of_weights)(request, manifest, files, [request.split], say)
     _check(encoding)
-    (out / PICTURES).mkdir(parents=True, exist_ok=True)
+    private.make_folders(out, out / PICTURES)
     about = {"sar-data": __version__, **_asked(request), "sha256": encoding.sha256, "model": encoding.encoder.name}
     steps = Steps(out / f".{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}{FOLDER}")
     if done := sum(map(len, steps.tables(SCHEMA))):
@@ -92,10 +97,11 @@ def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.d
                 steps.keep()
                 halt.leave("what was explained is kept")
     steps.keep()
-    maps = pa.concat_tables(steps.tables(SCHEMA)).combine_chunks()
-    rows = list(map(partial(_row, request), maps.to_pylist()))
+    maps = pa.concat_tables(steps.tables(SCHEMA)).to_pylist()
+    rows = list(map(partial(_row, request), maps))
     sums = summary(rows)
-    pq.write_table(maps, out / MAPS)
+    with parquet(out / MAPS, SCHEMA) as add:
+        add(maps)
     columns = list(rows[0])
     durable.write(out / TABLE, csv_lines([columns, *([one[name] for name in columns] for one in rows)]).encode())
     durable.write(out / ABOUT, (json.dumps(about | sums, indent=1, ensure_ascii=False) + "\n").encode())
