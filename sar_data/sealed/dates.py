@@ -32,8 +32,7 @@ def samples_by_date(build: Build, index: pa.Table) -> dict[str, pa.Table]:
     layout, scale = layout_of(build.manifest), build.manifest.storage.scale
     if layout.frames == 1:
         raise UsageError("by='date': expected a build of several dates an image, found one of a single date")
-    known = index["dates"][0].as_py()
-    names = [date["role"] for date in known] if known else [str(i + 1) for i in range(layout.frames)]
+    names = _roles(index, layout.frames) or [str(i + 1) for i in range(layout.frames)]
     tallies = {name: Tally(layout.units) for name in names}
     rows: dict[str, list[int]] = {name: [] for name in names}
     with build.reader() as reader:
@@ -48,3 +47,10 @@ def samples_by_date(build: Build, index: pa.Table) -> dict[str, pa.Table]:
         blank = np.zeros((len(rows[name]), len(layout.bands), CELLS), np.int8)
         tables[name] = samples_table(index.take(rows[name]), layout.bands, tallies[name].figures(), blank)
     return tables
+
+
+def _roles(index: pa.Table, frames: int) -> list[str]:
+    """Return the roles of the dates, [] where some image has others, or one of them twice or none."""
+    roles = {tuple(date["role"] for date in row or ()) for row in index["dates"].to_pylist()}
+    names = list(roles.pop()) if len(roles) == 1 else []
+    return names if all(names) and len({*names}) == frames == len(names) else []

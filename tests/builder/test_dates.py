@@ -19,6 +19,7 @@ from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.errors import BuildError, PipelineFault, UsageError
 from sar_data.formats.storage import physical
 from sar_data.record import Date, Record
+from sar_data.sealed.dates import samples_by_date
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import places
@@ -92,6 +93,16 @@ def test_figures_of_each_date_are_those_of_its_pixels(made: Build) -> None:
         stored = part.figures.bands["VV"].stored
         assert part.images == len(images)
         assert (stored.mean, stored.std) == pytest.approx((images[:, i].mean(), images[:, i].std()))
+
+
+@pytest.mark.parametrize("roles", [("post", "pre"), ("pre", "pre"), ("pre", None), ("pre",)])
+def test_dates_whose_roles_differ_between_images_go_by_number(roles: tuple[str | None, ...], made: Build) -> None:
+    rows = made.index().filter(pa.compute.equal(made.index()["split"], "train"))
+    dates = rows["dates"].to_pylist()
+    dates[-1] = [dates[-1][0] | {"role": role} for role in roles]
+    column = pa.array(dates if roles[0] != roles[-1] else dates[-1:] * len(dates), rows.schema.field("dates").type)
+    other = rows.set_column(rows.schema.get_field_index("dates"), "dates", column)
+    assert {name: len(part) for name, part in samples_by_date(made, other).items()} == {"1": len(rows), "2": len(rows)}
 
 
 def test_a_build_of_one_date_has_no_figures_by_date(sealed: dict[str, Build]) -> None:
