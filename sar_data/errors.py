@@ -142,7 +142,7 @@ def unknown(what: str, name: str, known: Iterable[str], also: Iterable[str] = ()
     hint = f" Did you mean {right!r}?" if right else ""
     shown = ", ".join(nearest(name, choices)) or "none"
     count = f"There are {len(choices)}, such as" if len(choices) > MAX_NAMES else "There are:"
-    return UsageError(f"unknown {what} {name!r}.{hint} {count} {shown}")
+    return UsageError(f"unknown {what} {name!r:.120}.{hint} {count} {shown}")
 
 
 def missing_extra(package: str, extra: str) -> MissingExtra:

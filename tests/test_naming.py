@@ -54,6 +54,7 @@ def test_an_error_names_at_most_five_of_many() -> None:
     assert str(unknown("format", "x", FORMATS)).endswith("There are: lmdb, webdataset, zarr")
     assert str(unknown("format", "x", [])).endswith("There are: none")
     assert nearest("b", "edcba") == list("abcde")
+    assert len(str(unknown("format", "x" * 100_000, FORMATS))) < 200
 
 
 def test_a_list_is_cut_after_a_few() -> None:

@@ -19,7 +19,7 @@ from sar_data.train.pretrain.autoencoder import Autoencoder
 from sar_data.train.pretrain.hog import histograms
 from sar_data.train.pretrain.masking import order, seen
 from sar_data.train.pretrain.mgf import gradients
-from sar_data.train.pretrain.patches import cut, joined, standardized
+from sar_data.train.pretrain.patches import cut, join, standardize
 from sar_data.train.pretrain.targets import Target
 
 Floats = npt.NDArray[np.float64]
@@ -107,8 +107,8 @@ def test_pixels_are_cut_by_rows_and_joined_again() -> None:
     assert patches.shape == (4, 16, PATCH**2 * 2)
     expected = drawn[1, :, 16:32, 32:48].permute(1, 2, 0).flatten()
     assert torch.equal(patches[1, 4 + 2], expected)
-    assert torch.equal(joined(patches, PATCH), drawn)
-    values = standardized(patches)
+    assert torch.equal(join(patches, PATCH), drawn)
+    values = standardize(patches)
     torch.testing.assert_close(values.mean(-1), torch.zeros(4, 16), atol=1e-6, rtol=0)
     torch.testing.assert_close(values.var(-1), torch.ones(4, 16), atol=1e-4, rtol=0)
 
@@ -156,15 +156,15 @@ def test_a_sample_is_masked_alike_in_every_batch() -> None:
 def test_the_encoder_sees_exactly_its_share_and_nothing_of_the_rest() -> None:
     model, drawn = autoencoder().eval(), images()
     how = order(torch.arange(4), 16)
-    assert model.encoded(drawn, how).shape == (4, 1 + 4, model.encoder.width)
+    assert model.encode(drawn, how).shape == (4, 1 + 4, model.encoder.width)
     hidden = cut(drawn, PATCH).scatter(1, how[:, 4:, None].expand(-1, -1, 512), 9.0)
-    assert torch.equal(model(joined(hidden, PATCH), how), model(drawn, how))
+    assert torch.equal(model(join(hidden, PATCH), how), model(drawn, how))
 
 
 def test_an_encoder_that_sees_all_is_the_network_that_others_use() -> None:
     model, drawn = autoencoder().eval(), images()
     model.seen = 16
-    tokens = model.encoded(drawn, torch.arange(16).expand(4, -1))
+    tokens = model.encode(drawn, torch.arange(16).expand(4, -1))
     torch.testing.assert_close(tokens, model.encoder.net.forward_features(drawn), atol=1e-5, rtol=1e-5)
 
 

@@ -34,9 +34,9 @@ def write(finished: Finished, out: Path, say: Say) -> Path:
     """
     settings = finished.settings
     if not isinstance(settings, Pretrain) or settings.target == "mgf":
-        found = f"`target={settings.target}`" if isinstance(settings, Pretrain) else finished.job
-        raise UsageError(f"{finished.path}: fgmae: expected a pretraining of pixels or HOG, found {found}")
-    tensors = named(finished.network().state_dict())
+        actual = f"`target={settings.target}`" if isinstance(settings, Pretrain) else finished.job
+        raise UsageError(f"{finished.path}: fgmae: expected a pretraining of pixels or HOG, found {actual}")
+    tensors = rename(finished.network().state_dict())
     if settings.target == "hog":
         tensors |= _kernels(len(finished.input.channels))
     sink = io.BytesIO()
@@ -62,16 +62,16 @@ def write(finished: Finished, out: Path, say: Say) -> Path:
     return path
 
 
-def named(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return an autoencoder's tensors by their names in FG-MAE's network."""
-    found = {}
+    tensors = {}
     for name, value in state.items():
         part, _, rest = name.partition(".")
         if part == "encoder":
-            found[rest.removeprefix("net.")] = value
+            tensors[rest.removeprefix("net.")] = value
         else:
-            found[rest if rest == "mask_token" else f"decoder_{rest}"] = value
-    return found
+            tensors[rest if rest == "mask_token" else f"decoder_{rest}"] = value
+    return tensors
 
 
 def _kernels(channels: int) -> dict[str, Tensor]:

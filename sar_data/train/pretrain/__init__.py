@@ -34,7 +34,7 @@ class Pretraining:
     """Train a masked autoencoder on the images of train; see sar_data.train.jobs.Job.
 
     The sums are the squared error of each masked patch, a mean over its values, and how many patches are masked: the
-    loss is their quotient, MAE's, whatever the batch. What an encoder sees has added noise where that is asked for, and
+    loss is their quotient, MAE's, for a batch of any size. What an encoder sees has added noise where that is asked for;
     targets are of the image without it.
     """
 
@@ -54,11 +54,11 @@ class Pretraining:
     def sums(self, model: Forward, batch: Batch) -> Tensor:
         """Return [error, masked patches]."""
         where = self._order(batch)
-        found = errors(model(batch["image"], where), self._targets(batch), where, self.model.seen)
-        return torch.stack([found.sum(), self._masked(batch)])
+        squares = errors(model(batch["image"], where), self._targets(batch), where, self.model.seen)
+        return torch.stack([squares.sum(), self._count_masked(batch)])
 
     def known(self, batch: Batch) -> Tensor:
-        count = self._masked(batch)
+        count = self._count_masked(batch)
         return torch.stack([torch.zeros_like(count), count])
 
     def value(self, sums: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class Pretraining:
         """Write a sheet of what is seen of some images, what is predicted, and what is true."""
         chosen = [keys[place] for place in spread(len(keys), SHOWN)]
         stored = torch.stack([torch.from_numpy(image) for image, _ in drawing.images(chosen)])
-        images = self._prepared(stored if stored.ndim == 4 else dates.drawn(stored, torch.zeros(len(stored))))
+        images = self._prepare(stored if stored.ndim == 4 else dates.drawn(stored, torch.zeros(len(stored))))
         where = order(torch.arange(len(chosen)), self.model.patches)
         device = next(self.model.parameters()).device
         with torch.inference_mode():
@@ -81,14 +81,14 @@ class Pretraining:
         title = drawing.title(f"{drawing.split}: {len(chosen)} of {len(keys):,} samples")
         sheet(drawing.file("reconstructions"), self._target, images, hidden, predicted, chosen, title)
 
-    def _prepared(self, images: Tensor) -> Tensor:
+    def _prepare(self, images: Tensor) -> Tensor:
         """Return images [n, C, H, W] in physical units as the encoder sees them."""
-        told, found = self._settings, self._input
+        settings, given = self._settings, self._input
         prepare = Preparation(
-            parsed(told.augment),
-            found.normalizer(told.normalize),
+            parsed(settings.augment),
+            given.normalizer(settings.normalize),
             size=self._side,
-            power=power_of(told.resample, found.units, told.normalize, found.figures),
+            power=power_of(settings.resample, given.units, settings.normalize, given.figures),
         )
         prepared: Tensor = prepare({"image": images})["image"]
         return prepared
@@ -98,10 +98,10 @@ class Pretraining:
         return order(sent(seeds(batch["chance"][:, MASK]), batch["image"].device), self.model.patches)
 
     def _targets(self, batch: Batch) -> Tensor:
-        found = self._target(batch["clean"])
-        return found.roll(1, dims=0) if self._settings.control == "shuffled-labels" else found
+        targets = self._target(batch["clean"])
+        return targets.roll(1, dims=0) if self._settings.control == "shuffled-labels" else targets
 
-    def _masked(self, batch: Batch) -> Tensor:
+    def _count_masked(self, batch: Batch) -> Tensor:
         images: Tensor = batch["image"]
         count = len(images) * (self.model.patches - self.model.seen)
         return images.new_full((), count, dtype=torch.float32)  # without a copy, which a GPU would be waited for

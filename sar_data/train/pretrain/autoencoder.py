@@ -39,10 +39,10 @@ class Autoencoder(nn.Module):
 
     def forward(self, images: Tensor, order: Tensor) -> Tensor:
         """Return [B, L, values] of images [B, C, H, W]; of an order [B, L] of the patches the first are seen."""
-        predicted: Tensor = self.decoder(self.encoded(images, order), order)
+        predicted: Tensor = self.decoder(self.encode(images, order), order)
         return predicted
 
-    def encoded(self, images: Tensor, order: Tensor) -> Tensor:
+    def encode(self, images: Tensor, order: Tensor) -> Tensor:
         """Return the encoder's tokens [B, 1 + seen, width]: the class token, then the patches in their order."""
         net = self.encoder.net
         grid = net.patch_embed(images)  # some networks of timm leave it in rows and columns
@@ -52,8 +52,8 @@ class Autoencoder(nn.Module):
         tokens = net.norm_pre(torch.cat([first, tokens.gather(1, places)], dim=1))
         for block in net.blocks:
             tokens = block(tokens)
-        found: Tensor = net.norm(tokens)
-        return found
+        features: Tensor = net.norm(tokens)
+        return features
 
 
 def _grid(encoder: Backbone) -> tuple[int, int]:

@@ -34,8 +34,8 @@ def histograms(images: Tensor, patch: int) -> Tensor:
     length = torch.hypot(along, down) * weight
     which = (torch.atan2(along, down) * (BINS / math.pi)).floor().long() % BINS  # along first, as published
     votes = [_cells(torch.where(which == number, length, 0), cell) for number in range(BINS)]
-    found = F.normalize(torch.stack(votes, dim=2), dim=2).flatten(1, 2)  # [B, C · 9, h, w]
-    blocks = torch.unflatten(torch.unflatten(found, 3, (-1, CELLS)), 2, (-1, CELLS))
+    histograms_of_cells = F.normalize(torch.stack(votes, dim=2), dim=2).flatten(1, 2)  # [B, C · 9, h, w]
+    blocks = torch.unflatten(torch.unflatten(histograms_of_cells, 3, (-1, CELLS)), 2, (-1, CELLS))
     return blocks.permute(0, 2, 4, 1, 3, 5).flatten(3, 5).flatten(1, 2).float()
 
 

@@ -26,7 +26,7 @@ def seen(patches: int, ratio: float) -> int:
 def order(seeds: Tensor, patches: int) -> Tensor:
     """Return int64 [B, patches], a random order of each sample's patches, of which the first are seen.
 
-    `seeds` int64 [B] decide all: a sample is masked alike in whatever batch, on whatever rank it comes.
+    `seeds` int64 [B] decide all: a sample has the same mask in any batch and on any rank.
     """
     return uniform(seeds, (patches,)).argsort(dim=1, stable=True)
 

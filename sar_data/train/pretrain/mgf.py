@@ -20,8 +20,8 @@ def gradients(images: Tensor, radii: Sequence[int]) -> Tensor:
     """Return float32 [B, C · scale, H, W] of amplitudes [B, C, H, W] that are not negative; the radii r of windows of
     2 r + 1 pixels are below H and W, and the scales of a channel lie side by side.
     """
-    found = [_gradient(images, radius) for radius in radii]
-    return torch.stack(found, dim=2).flatten(1, 2)
+    scales = [_gradient(images, radius) for radius in radii]
+    return torch.stack(scales, dim=2).flatten(1, 2)
 
 
 def _gradient(images: Tensor, radius: int) -> Tensor:

@@ -16,13 +16,13 @@ def cut(images: Tensor, side: int) -> Tensor:
     return rows.permute(0, 2, 4, 3, 5, 1).flatten(3, 5).flatten(1, 2)
 
 
-def joined(patches: Tensor, side: int) -> Tensor:
+def join(patches: Tensor, side: int) -> Tensor:
     """Return square images [B, C, H, W] of what `cut` gives."""
     across = math.isqrt(patches.shape[1])
     cells = torch.unflatten(torch.unflatten(patches, 2, (side, side, -1)), 1, (across, across))
     return cells.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
 
-def standardized(values: Tensor) -> Tensor:
+def standardize(values: Tensor) -> Tensor:
     """Return the values [..., V] of each patch with mean 0 and (unbiased) variance 1, as MAE's norm_pix_loss does."""
     return (values - values.mean(-1, keepdim=True)) / (values.var(-1, keepdim=True) + FLOOR).sqrt()

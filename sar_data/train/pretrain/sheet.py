@@ -14,7 +14,7 @@ from torch import Tensor
 from sar_data.train.pictures.mosaic import CHARACTERS, Cell, draw
 from sar_data.train.pictures.stretch import stretched
 from sar_data.train.pretrain.hog import BINS, CELLS
-from sar_data.train.pretrain.patches import FLOOR, cut, joined
+from sar_data.train.pretrain.patches import FLOOR, cut, join
 from sar_data.train.pretrain.targets import Target
 
 Floats = npt.NDArray[np.float32]
@@ -31,18 +31,18 @@ def sheet(
     """
     units = dict.fromkeys(_names(images.shape[1]), "")
     patches = cut(images, target.patch)
-    seen = joined(patches.masked_fill(hidden[..., None], torch.nan), target.patch)
+    seen = join(patches.masked_fill(hidden[..., None], torch.nan), target.patch)
     if target.name == "pixel":
         values = predicted
         if target.standardize:
             values = predicted * (patches.var(2, keepdim=True) + FLOOR).sqrt() + patches.mean(2, keepdim=True)
-        whole = joined(torch.where(hidden[..., None], values, patches), target.patch)
+        whole = join(torch.where(hidden[..., None], values, patches), target.patch)
         rows = [seen, whole, images]
-        pictures, note = stretched([one.numpy() for row in rows for one in row], units)
+        pictures, note = stretched([image.numpy() for row in rows for image in row], units)
         shown, words = pictures, "seen, predicted where it was not, original"
     else:
-        pictures, note = stretched([one.numpy() for row in (seen, images) for one in row], units)
-        drawn = _greys(*(_described(target, values) for values in (predicted, target(images))))
+        pictures, note = stretched([image.numpy() for row in (seen, images) for image in row], units)
+        drawn = _greys(*(_picture(target, values) for values in (predicted, target(images))))
         half = len(images)
         shown, words = [*pictures[:half], *drawn, *pictures[half:]], "seen, predicted, true, original"
     count = len(shown) // len(images)
@@ -58,11 +58,11 @@ def _names(channels: int) -> list[str]:
     return ["VV", "VH"] if channels == 2 else [f"channel {number}" for number in range(channels)]
 
 
-def _described(target: Target, values: Tensor) -> Tensor:
+def _picture(target: Target, values: Tensor) -> Tensor:
     """Return pictures [n, S, S] of the values [n, L, V] of patches."""
     if target.name == "hog":
         return strokes(values, target.patch)
-    return joined(values, target.patch).mean(dim=1)
+    return join(values, target.patch).mean(dim=1)
 
 
 def strokes(values: Tensor, patch: int) -> Tensor:
@@ -83,4 +83,4 @@ def _greys(predicted: Tensor, true: Tensor) -> list[Floats]:
     """Return grey pictures [y, x, 3] of both, stretched as the true ones are."""
     low, high = np.percentile(true.numpy(), STRETCH)
     both = ((torch.cat([predicted, true]).numpy() - low) / max(high - low, 1e-6)).clip(0, 1)
-    return [np.broadcast_to(one[..., None], (*one.shape, 3)) for one in both]
+    return [np.broadcast_to(grey[..., None], (*grey.shape, 3)) for grey in both]

@@ -10,7 +10,7 @@ from torch import Tensor
 from sar_data.errors import UsageError
 from sar_data.normalization.presets import presets
 from sar_data.train.pretrain import hog, mgf
-from sar_data.train.pretrain.patches import cut, standardized
+from sar_data.train.pretrain.patches import cut, standardize
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Target:
         if self.name == "hog" and (self.patch % hog.CELLS or side % hog.WINDOW):
             raise UsageError(
                 f"target hog: expected images that windows of {hog.WINDOW} pixels tile and patches of an even side, "
-                f"found images of {side} and patches of {self.patch} pixels: take another `image_size=…`"
+                f"values images of {side} and patches of {self.patch} pixels: take another `image_size=…`"
             )
         if self.name == "mgf" and max(self.radii) >= side:
             raise UsageError(f"mgf_radii {max(self.radii)}: expected less than the side of an image, {side} pixels")
         if self.name == "mgf" and presets()[normalize].unit_after != "minmax":
             fitting = [name for name, preset in presets().items() if preset.unit_after == "minmax"]
             raise UsageError(
-                f"target mgf: expected images from 0 to 1, for it takes ratios, found `normalize={normalize}`: take "
+                f"target mgf: expected images from 0 to 1, for it takes ratios, values `normalize={normalize}`: take "
                 f"{', '.join(fitting)}"
             )
 
@@ -54,9 +54,9 @@ class Target:
         """Return float32 [B, L, values] of images [B, C, H, W] as an encoder sees them."""
         images = images.float()
         if self.name == "hog":
-            found = hog.histograms(images, self.patch)
+            values = hog.histograms(images, self.patch)
         elif self.name == "mgf":
-            found = cut(mgf.gradients(images.clamp_min(0), self.radii), self.patch)
+            values = cut(mgf.gradients(images.clamp_min(0), self.radii), self.patch)
         else:
-            found = cut(images, self.patch)
-        return standardized(found) if self.standardize else found
+            values = cut(images, self.patch)
+        return standardize(values) if self.standardize else values

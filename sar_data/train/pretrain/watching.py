@@ -30,9 +30,9 @@ class Watch:
     def __init__(self, encoder: Backbone, data: Data, settings: Pretrain) -> None:
         self._encoder, self._ranks, self._build = encoder, data.ranks, str(settings.watch)
         same = ("model", "unit", "normalize", "crop", "pad", "resample", "batch_size", "seed", "threads")
-        told = {name: getattr(settings, name) for name in same}
-        self._settings = Probe(**told, bands=data.channels, image_size=data.side)
-        with closing(self._opened()) as other:
+        shared = {name: getattr(settings, name) for name in same}
+        self._settings = Probe(**shared, bands=data.channels, image_size=data.side)
+        with closing(self._open()) as other:
             self._judged = next((split for split in ("val", "test") if other.has(split)), "")
             self._name = CHOSEN_BY[other.task.kind]
         if not self._judged:
@@ -40,17 +40,17 @@ class Watch:
 
     def __call__(self) -> dict[str, float]:
         """Return overall accuracy, of several labels mAP micro; nothing where features are no numbers."""
-        with closing(self._opened()) as data:
+        with closing(self._open()) as data:
             known, targets = self._features(data, "train")
-            asked, wanted = self._features(data, self._judged)
+            asked, truth = self._features(data, self._judged)
             share = neighbours.shares(
                 known, targets, asked, [min(NEIGHBOURS, len(known))], classes=len(data.classes), temperature=TEMPERATURE
             )[0]
             logits = neighbours.logits(share, several=targets.ndim == 2)
-            figures = scored(logits, wanted, data.classes)
+            figures = scored(logits, truth, data.classes)
         return {f"{WATCH}{name}": value for name, value in figures.items() if name == self._name}
 
-    def _opened(self) -> Data:
+    def _open(self) -> Data:
         return Data(self._build, self._settings, self._ranks)
 
     def _features(self, data: Data, split: str) -> tuple[Tensor, Tensor]:
@@ -61,5 +61,5 @@ class Watch:
             with torch.inference_mode():
                 vectors = self._encoder(batch["image"], (POOLING,))[POOLING]
             parts.append((first, vectors[:real].cpu(), batch["target"][:real].cpu()))
-        found = sorted((one for part in self._ranks.gather(parts) for one in part), key=lambda one: one[0])
-        return torch.cat([vectors for _, vectors, _ in found]), torch.cat([target for _, _, target in found])
+        batches = sorted((batch for part in self._ranks.gather(parts) for batch in part), key=lambda batch: batch[0])
+        return torch.cat([vectors for _, vectors, _ in batches]), torch.cat([target for _, _, target in batches])
