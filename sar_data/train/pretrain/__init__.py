@@ -34,7 +34,7 @@ class Pretraining:
     """Train a masked autoencoder on the images of train; see sar_data.train.jobs.Job.
 
     The sums are the squared error of each masked patch, a mean over its values, and how many patches are masked: the
-    loss is their quotient, MAE's, for a batch of any size. What an encoder sees has added noise where that is asked for;
+    loss is their quotient, MAE's, for a batch of any size. What an encoder sees has added noise where asked for;
     targets are of the image without it.
     """
 
