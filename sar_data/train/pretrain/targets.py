@@ -31,14 +31,14 @@ class Target:
         if self.name == "hog" and (self.patch % hog.CELLS or side % hog.WINDOW):
             raise UsageError(
                 f"target hog: expected images that windows of {hog.WINDOW} pixels tile and patches of an even side, "
-                f"values images of {side} and patches of {self.patch} pixels: take another `image_size=…`"
+                f"found images of {side} and patches of {self.patch} pixels: take another `image_size=…`"
             )
         if self.name == "mgf" and max(self.radii) >= side:
             raise UsageError(f"mgf_radii {max(self.radii)}: expected less than the side of an image, {side} pixels")
         if self.name == "mgf" and presets()[normalize].unit_after != "minmax":
             fitting = [name for name, preset in presets().items() if preset.unit_after == "minmax"]
             raise UsageError(
-                f"target mgf: expected images from 0 to 1, for it takes ratios, values `normalize={normalize}`: take "
+                f"target mgf: expected images from 0 to 1, for it takes ratios, found `normalize={normalize}`: take "
                 f"{', '.join(fitting)}"
             )
 
