@@ -134,7 +134,7 @@ def _built(manifest: Manifest) -> Iterator[str]:
 def _describe_training(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
     """Yield the sentences of a run: model, weights, options, normalization, seed, choice, figures."""
     from sar_data.train import documents
-    from sar_data.train.metrics import titled
+    from sar_data.train.metrics import title_of
 
     if config.get("builds"):
         mix = config["together"].get("mix")
@@ -156,7 +156,7 @@ def _describe_training(config: Mapping[str, Any], metrics: Mapping[str, Any]) ->
             continue
         intervals = values.get("intervals") or {}
         figures = [
-            _figure(titled(name), value, intervals.get(name))
+            _figure(title_of(name), value, intervals.get(name))
             for name, value in values.items()
             if isinstance(value, float)
         ]

@@ -30,6 +30,11 @@ ROOMS = (
     "system",
     "testing",
     "torch",
+    "train/losses",
+    "train/metrics",
+    "train/probe",
+    "train/run",
+    "train/segment",
     "views",
 )
 """The list grows: a room is added once all of it is clean."""

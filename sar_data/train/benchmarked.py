@@ -19,7 +19,7 @@ from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.system import durable
 from sar_data.train import verbs
 from sar_data.train.comparison import markdown_table
-from sar_data.train.metrics import titled
+from sar_data.train.metrics import title_of
 from sar_data.train.preset import Preset, find
 from sar_data.train.ranks import started
 from sar_data.train.request import BenchmarkRequest, TrainRequest
@@ -113,7 +113,7 @@ def _table(
 ) -> str:
     """Return one table: a row for each network that ran, then one for each that was published."""
     tasks = suite.task
-    head = ["", *(f"{task.name}, {titled(task.metric)}" for task in tasks)]
+    head = ["", *(f"{task.name}, {title_of(task.metric)}" for task in tasks)]
     model = (request.settings or {}).get("model", find(tasks[0].preset).settings["model"])
     titles = {
         SUPERVISED: f"supervised {suite.supervised['model']}",

@@ -68,7 +68,7 @@ class Together:
 
 
 @dataclass(frozen=True)
-class One:
+class OpenBuild:
     """A build that is open: what it is called among others, where it lies, its files, its manifest, its task.
 
     There is no task where a job reads images alone.
@@ -98,7 +98,7 @@ class Builds:
     """
 
     def __init__(self, paths: Sequence[str], settings: Settings, *, checked: bool = True) -> None:
-        self.each: list[One] = []
+        self.each: list[OpenBuild] = []
         self._files: list[Files] = []
         self._task: TaskDocument | None = None
         try:
@@ -135,7 +135,7 @@ class Builds:
                 "changed between them"
             )
         self._task = self._task or task
-        self.each.append(One(manifest.dataset, path, files, manifest, task))
+        self.each.append(OpenBuild(manifest.dataset, path, files, manifest, task))
 
     def __len__(self) -> int:
         return len(self.each)
@@ -221,16 +221,16 @@ class Builds:
             files.close()
 
 
-def _named(each: Sequence[One]) -> Iterator[One]:
+def _named(each: Sequence[OpenBuild]) -> Iterator[OpenBuild]:
     """Yield the builds by names of their own: the dataset's, with the beginning of a digest where that is not one."""
     datasets = [one.manifest.dataset for one in each]
     for one in each:
         dataset = one.manifest.dataset
         name = dataset if datasets.count(dataset) == 1 else f"{dataset}-{one.manifest.content_digest[:8]}"
-        yield One(name, one.path, one.files, one.manifest, one.task)
+        yield OpenBuild(name, one.path, one.files, one.manifest, one.task)
 
 
-def _members(each: Sequence[One]) -> tuple[Member, ...]:
+def _members(each: Sequence[OpenBuild]) -> tuple[Member, ...]:
     tasks = [one.task for one in each if one.task is not None]
     if not tasks:
         return tuple(Member(one.name, None, None, ()) for one in each)
@@ -242,7 +242,7 @@ def _members(each: Sequence[One]) -> tuple[Member, ...]:
     return tuple(Member(one.name, one.task, joint, own) for one, own in zip(each, numbers, strict=True))
 
 
-def _agree(each: Sequence[One], settings: Settings) -> None:
+def _agree(each: Sequence[OpenBuild], settings: Settings) -> None:
     """Raise UsageError where builds cannot be one set."""
     first = each[0]
     digests = [one.manifest.content_digest for one in each]
@@ -264,7 +264,7 @@ def _agree(each: Sequence[One], settings: Settings) -> None:
         _check_polarizations(first, one, asked)
 
 
-def _check_polarizations(first: One, other: One, channels: Sequence[str]) -> None:
+def _check_polarizations(first: OpenBuild, other: OpenBuild, channels: Sequence[str]) -> None:
     """Raise UsageError for a band whose polarization is known in both builds, and not the same."""
     ours, theirs = ({band.name: band.polarization for band in one.manifest.bands} for one in (first, other))
     for name in (name for channel in channels for name in channel_of(channel, list(ours)).bands):

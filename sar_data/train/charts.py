@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sar_data.reports.chart import Axis, path
-from sar_data.train.metrics import titled
+from sar_data.train.metrics import title_of
 from sar_data.train.metrics.calibration import Reliability
 from sar_data.train.predictions import BINS
 
@@ -60,7 +60,7 @@ def _curves(label: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str])
         points = np.array(known, np.float64)
         split, _, what = name.partition("_")
         kind = KINDS[min(number, 2)] if len(values) > 1 else KINDS[0]
-        shown = f"{split} {titled(what)}" if what else "train loss" if name == "loss" else label
+        shown = f"{split} {title_of(what)}" if what else "train loss" if name == "loss" else label
         lines.append((shown, kind, path(np.column_stack([x.of(points[:, 0]), y.of(points[:, 1])]))))
     whole = [(at, text) for at, text in x.ticks(5) if "." not in text]
     return Curves(label, lines, whole, y.ticks(4))

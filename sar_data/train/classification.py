@@ -14,7 +14,7 @@ from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import calibration, confusion, figures, headline
-from sar_data.train.metrics.batched import rescored
+from sar_data.train.metrics.batched import rescore_batches
 from sar_data.train.models import classifier
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import reliability, sheets
@@ -38,7 +38,7 @@ class Verdict:
         found = figures(predictions, self._classes)
         found["calibration"] = calibration.figures(predictions, self._classes)
         if self._batched is not None:
-            found["fgmae_batched"] = rescored(predictions, self._classes, self._batched)
+            found["fgmae_batched"] = rescore_batches(predictions, self._classes, self._batched)
         return found
 
     def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:

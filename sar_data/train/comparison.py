@@ -17,7 +17,7 @@ from sar_data.errors import RunError, UsageError
 from sar_data.text import csv_lines, tex
 from sar_data.train import documents
 from sar_data.train.documents import CONFIG, METRICS
-from sar_data.train.metrics import titled
+from sar_data.train.metrics import title_of
 from sar_data.train.request import CompareRequest
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def tested(runs: Sequence[Run], split: str) -> Tested:
 
 def _paired(first: Run, other: Run, split: str) -> Paired | str:
     """Return how two runs differ on their common samples, or why they cannot be compared so."""
-    from sar_data.train.metrics.paired import paired
+    from sar_data.train.metrics.paired import compare_predictions
 
     one, two = (_rows(run, split) for run in (first, other))
     if isinstance(one, str) or isinstance(two, str):
@@ -186,7 +186,7 @@ def _paired(first: Run, other: Run, split: str) -> Paired | str:
     if one[1] != two[1]:
         return "they know other classes"
     try:
-        found = paired(one[0], two[0], one[1])
+        found = compare_predictions(one[0], two[0], one[1])
     except RunError as error:
         return str(error)  # tested on other samples
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # pyarrow's among them
@@ -298,7 +298,9 @@ def _figures(runs: Sequence[Run], split: str) -> list[str]:
 
 def _titled(name: str) -> str:
     return (
-        f"{titled(name.removeprefix(f'{BATCHED}.'))}, batched as FG-MAE" if name.startswith(BATCHED) else titled(name)
+        f"{title_of(name.removeprefix(f'{BATCHED}.'))}, batched as FG-MAE"
+        if name.startswith(BATCHED)
+        else title_of(name)
     )
 
 

@@ -22,7 +22,7 @@ from sar_data.sealed.opened import layout_of
 from sar_data.sealed.samples import SAMPLES_NAME, read_samples, thumbs_of
 from sar_data.system import durable
 from sar_data.text import csv_lines
-from sar_data.train.builds import Builds, One
+from sar_data.train.builds import Builds, OpenBuild
 
 NAME = "duplicates.csv"
 KINDS = {
@@ -110,7 +110,7 @@ def _pictures(builds: Builds, bands: Sequence[str]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _thumbnails(one: One, bands: Sequence[str]) -> tuple[list[str], pa.Array]:
+def _thumbnails(one: OpenBuild, bands: Sequence[str]) -> tuple[list[str], pa.Array]:
     one.files.path(SAMPLES_NAME)
     samples = read_samples(one.files.folder)
     if samples is None:

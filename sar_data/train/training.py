@@ -22,11 +22,11 @@ from sar_data.train.preset import Preset
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import TrainRequest
 from sar_data.train.run.folder import Folder, configuration
-from sar_data.train.run.halt import halting
+from sar_data.train.run.halt import delay_signals
 from sar_data.train.run.loop import Training
-from sar_data.train.run.outcome import again, drawing, leave
+from sar_data.train.run.outcome import drawing, finished_metrics, write_outcome
 from sar_data.train.run.precision import settle
-from sar_data.train.run.threads import shared_out
+from sar_data.train.run.threads import share_cores
 from sar_data.train.settings import JOBS, Probe, Settings, Tuned
 from sar_data.train.sizes import sized
 
@@ -62,7 +62,7 @@ def run(
         if not ranks.first:
             logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
         folder = Folder(Path(out), say if ranks.first else lambda line: None)
-        with shared_out(settings.threads, ranks, folder.say) as share:
+        with share_cores(settings.threads, ranks, folder.say) as share:
             settings = sized(build, settings.model_copy(update={"threads": share.read}), folder.say)
             data = Data(build, settings, ranks, together=together)
             try:
@@ -105,7 +105,7 @@ def _run(
     if ranks.gather(folder.finished)[0]:
         folder.say(f"{folder.path} is finished; to train anew take another `out=…`")
         judge = Verdict(data.classes, settings) if isinstance(settings, Probe) else made
-        return again(folder, judge if isinstance(judge, Judge) else None, data) if ranks.first else {}
+        return finished_metrics(folder, judge if isinstance(judge, Judge) else None, data) if ranks.first else {}
     _tell(folder, data, config)
     if isinstance(settings, Probe):
         from sar_data.train.probe import probe
@@ -116,7 +116,7 @@ def _run(
             f"job {job}: expected settings of a job that trains a network, found {type(settings).__name__}"
         )
     made.model.to(ranks.device)
-    with halting() as halt:
+    with delay_signals() as halt:
         training = Training(made, data, tuned, ranks, folder, halt)
         training.run()
         tables = {split: training.score(split)[0] for split in ("val", "test") if data.has(split)}
@@ -125,8 +125,8 @@ def _run(
     selection = {"epoch": training.chosen}
     if isinstance(made, Unlabelled):
         made.show(drawing(folder, data, "train"), data.keys("train"))
-        return leave(folder, None, data, {}, selection, train=training.summary)
-    return leave(folder, made, data, tables, selection)
+        return write_outcome(folder, None, data, {}, selection, train=training.summary)
+    return write_outcome(folder, made, data, tables, selection)
 
 
 def _begin(

@@ -72,7 +72,7 @@ def lines() -> Iterator[str]:
 
 
 def _row(tables: list[pa.Table], name: str, classes: tuple[str, ...]) -> str:
-    cells = ([batched.rescored(table, classes, batch)[name] for table in tables] for batch in BATCHES)
+    cells = ([batched.rescore_batches(table, classes, batch)[name] for table in tables] for batch in BATCHES)
     return " | ".join(f"{np.mean(values):.3f} ± {np.std(values):.3f}" for values in cells)
 
 

@@ -26,8 +26,8 @@ from sar_data.train.data import Data
 from sar_data.train.models import backbone
 from sar_data.train.probe.encode import Encoding
 from sar_data.train.probe.features import Features
-from sar_data.train.probe.parallel import abreast
-from sar_data.train.probe.selection import Tried, groups, tried
+from sar_data.train.probe.parallel import run_parallel
+from sar_data.train.probe.selection import Trial, groups, try_group
 from sar_data.train.ranks import Ranks
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halt
@@ -61,10 +61,10 @@ def timed(work: Callable[[], object]) -> float:
 def heads(settings: Probe, train: Features, judged: Features) -> int:
     """Train and score a grid; return how many heads it has."""
 
-    def one(group: tuple[str, str]) -> list[Tried]:
-        return tried(*group, train, judged, settings, CLASSES, lambda: None)
+    def one(group: tuple[str, str]) -> list[Trial]:
+        return try_group(*group, train, judged, settings, CLASSES, lambda: None)
 
-    return sum(map(len, abreast(one, groups(settings, ("cls",)), ALONE.device)))
+    return sum(map(len, run_parallel(one, groups(settings, ("cls",)), ALONE.device)))
 
 
 def invented(folder: Path, name: str, count: int) -> Features:

@@ -61,7 +61,7 @@ def check_resume(run: Path, build: str | Path, folder: Path, monkeypatch: pytest
     plain = sar_data.train.evaluate(run, build, out=folder / "plain", **chosen)
     with monkeypatch.context() as patched:
         patched.setattr(evaluation, "Data", judging(0, stop))
-        with pytest.raises(Halted, match="what was evaluated is kept; the same command goes on from there"):
+        with pytest.raises(Halted, match="what was evaluated is kept; the same command continues from there"):
             sar_data.train.evaluate(run, build, out=folder / "out", **chosen)
     assert not (folder / "out" / "metrics.json").exists()
     with pytest.raises(UsageError, match="holds another run: split was train, now test"):

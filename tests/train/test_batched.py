@@ -38,14 +38,14 @@ def gathered(target: np.ndarray, scores: np.ndarray, keys: list[str] | None = No
 # Expected: multiclass_accuracy, multilabel_average_precision and multilabel_f1_score of torchmetrics 0.11.4, a batch
 # of 8 at a time, averaged with the batches' sizes as weights; its arithmetic is float32.
 def test_accuracies_are_those_of_torchmetrics_0_11() -> None:
-    found = batched.rescored(gathered(*single()), SINGLE, 8)
+    found = batched.rescore_batches(gathered(*single()), SINGLE, 8)
     assert found["oa"] == pytest.approx(0.56, abs=1e-6)
     assert found["aa"] == pytest.approx(0.30666667759418487, abs=1e-6)
     assert found["aa"] < metrics.figures(gathered(*single()), SINGLE)["aa"] - 0.2
 
 
 def test_precisions_and_f1_are_those_of_torchmetrics_0_11() -> None:
-    found = batched.rescored(gathered(*several()), tuple("abcde"), 8)
+    found = batched.rescore_batches(gathered(*several()), tuple("abcde"), 8)
     expected = (0.7582092666625977, 0.7568698525428772, 0.6854303526878357, 0.6678187870979309)
     assert [found[name] for name in ("map_micro", "map_macro", "f1_micro", "f1_macro")] == pytest.approx(
         expected, abs=1e-6
@@ -55,38 +55,38 @@ def test_precisions_and_f1_are_those_of_torchmetrics_0_11() -> None:
 def test_one_batch_of_everything_differs_only_by_absent_classes() -> None:
     table, classes = gathered(*single()), (*SINGLE, "never")
     wider = gathered(single()[0], np.pad(single()[1], ((0, 0), (0, 1)), constant_values=-9))
-    whole, one = metrics.figures(table, SINGLE), batched.rescored(table, SINGLE, 1000)
+    whole, one = metrics.figures(table, SINGLE), batched.rescore_batches(table, SINGLE, 1000)
     present = len(SINGLE) - len(whole["without_support"])
     assert one["oa"] == pytest.approx(whole["oa"])
     assert one["aa"] == pytest.approx(whole["aa"] * present / len(SINGLE))
-    assert batched.rescored(wider, classes, 1000)["aa"] == pytest.approx(whole["aa"] * present / len(classes))
+    assert batched.rescore_batches(wider, classes, 1000)["aa"] == pytest.approx(whole["aa"] * present / len(classes))
 
 
 def test_batches_follow_the_order_of_evaluation_and_not_the_keys() -> None:
     target, scores = single()
-    plain = batched.rescored(gathered(target, scores), SINGLE, 8)
-    turned = batched.rescored(gathered(target, scores, [f"{99 - i}" for i in range(50)]), SINGLE, 8)
+    plain = batched.rescore_batches(gathered(target, scores), SINGLE, 8)
+    turned = batched.rescore_batches(gathered(target, scores, [f"{99 - i}" for i in range(50)]), SINGLE, 8)
     sorted_anew = predictions.gathered([gathered(target, scores, [f"{i * 7 % 50:02d}" for i in range(50)])])
     assert turned == plain
-    assert batched.rescored(sorted_anew, SINGLE, 8)["aa"] != plain["aa"]
+    assert batched.rescore_batches(sorted_anew, SINGLE, 8)["aa"] != plain["aa"]
 
 
 def test_labels_that_a_batch_has_no_positive_of_are_left_out_of_its_mean() -> None:
     target = np.array([[1, 0], [1, 0]])
-    found = batched.rescored(gathered(target, np.zeros((2, 2))), ("a", "b"), 2)
+    found = batched.rescore_batches(gathered(target, np.zeros((2, 2))), ("a", "b"), 2)
     assert (found["map_macro"], found["f1_macro"]) == (1.0, 0.0)
-    nothing = batched.rescored(gathered(np.zeros((2, 2), int), np.zeros((2, 2))), ("a", "b"), 2)
+    nothing = batched.rescore_batches(gathered(np.zeros((2, 2), int), np.zeros((2, 2))), ("a", "b"), 2)
     assert nothing["map_micro"] is None
 
 
 def test_an_empty_split_has_no_figures_and_segmentation_is_refused() -> None:
     for kind in ("multiclass", "multilabel"):
-        found = batched.rescored(predictions.gathered([predicted.nothing(kind)]), SINGLE, 16)
+        found = batched.rescore_batches(predictions.gathered([predicted.nothing(kind)]), SINGLE, 16)
         assert {value for name, value in found.items() if name in metrics.titles()} == {None}
     with pytest.raises(UsageError, match="expected class predictions"):
-        batched.rescored(predictions.gathered([predicted.nothing("segmentation")]), SINGLE, 16)
+        batched.rescore_batches(predictions.gathered([predicted.nothing("segmentation")]), SINGLE, 16)
     with pytest.raises(UsageError, match="found batch 0"):
-        batched.rescored(gathered(*single()), SINGLE, 0)
+        batched.rescore_batches(gathered(*single()), SINGLE, 0)
 
 
 def test_the_tables_of_the_page_are_what_its_command_prints() -> None:

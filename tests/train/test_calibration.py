@@ -134,7 +134,7 @@ def test_intervals_leave_out_whole_places() -> None:
 def test_no_other_threshold_has_a_larger_f1() -> None:
     table = several(400)
     logits, target = predictions.scores(table), predictions.targets(table)
-    limits = thresholds.chosen(table)
+    limits = thresholds.choose(table)
     found = thresholds.figures(table, limits, CLASSES)["per_class"]
     for i, name in enumerate(CLASSES):
         tried = [f1_score(target[:, i], logits[:, i] >= value) for value in np.unique(logits[:, i])]
@@ -144,7 +144,7 @@ def test_no_other_threshold_has_a_larger_f1() -> None:
 
 def test_thresholds_are_used_on_another_split_and_a_class_never_seen_keeps_a_half() -> None:
     val, test = several(500), several(500, seed=1)
-    limits = thresholds.chosen(val)
+    limits = thresholds.choose(val)
     found = thresholds.figures(test, limits, CLASSES)
     claim = 1 / (1 + np.exp(-predictions.scores(test).astype(np.float64))) > limits
     assert found["f1_macro"] == pytest.approx(f1_score(predictions.targets(test), claim, average="macro"), rel=1e-12)
@@ -152,7 +152,7 @@ def test_thresholds_are_used_on_another_split_and_a_class_never_seen_keeps_a_hal
     fixed = f1_score(predictions.targets(test), predictions.scores(test) > 0, average="macro")
     assert found["f1_macro"] > fixed + 0.02
     empty = predictions.gathered([predicted.part(["a", "b"], np.zeros((2, 3), int), np.ones((2, 3)))])
-    assert thresholds.chosen(empty).tolist() == [0.5, 0.5, 0.5]
+    assert thresholds.choose(empty).tolist() == [0.5, 0.5, 0.5]
 
 
 def test_the_reliability_is_drawn(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from sar_data.train.augment.draws import draws
 from sar_data.train.data import Data
 from sar_data.train.inference.embedding import EmbedRequest
 from sar_data.train.inference.embedding import carry_out as embed
-from sar_data.train.metrics import figures, titled
+from sar_data.train.metrics import figures, title_of
 from sar_data.train.metrics.events import by_event
 from sar_data.train.metrics.jackknife import intervals
 from sar_data.train.models import backbone
@@ -325,7 +325,7 @@ def test_figures_are_of_summed_counts_and_of_the_classes_that_changed() -> None:
     first = np.mean([50 / (55 + 7), 20 / (25 + 7), 9 / (20 + 7)])
     assert found["image_miou"] == pytest.approx((first + 80 / 100) / 2)
     assert found["miou"] == pytest.approx(np.mean([130 / (155 + 7), 20 / 32, 9 / 47]))
-    assert titled("f1_change") == "F1 of change"
+    assert title_of("f1_change") == "F1 of change"
     by_default = figures(masks_of(counts, ["a", "b"], [False, True, True]), ("land", "water", "flood"))
     assert by_default["f1_change"] == pytest.approx(np.mean([2 * 20 / (25 + 27), found["f1_change"]]))
 

@@ -145,7 +145,7 @@ def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: 
         (("--pooling", "max"), "unknown pooling of test_vit 'max'"),
         (("--device", "cuda:9"), "--device cpu"),
         (("--amp", "fp16"), "expected a GPU"),
-        (("--sync-bn",), "need GPUs"),
+        (("--sync-bn",), "expected GPUs"),
         (("--weights", "nowhere.pth"), "nowhere.pth"),
         (("--device", "banana"), "expected cpu, cuda or cuda:N"),
         (("--image-size", "0"), "image_size: Input should be greater than or equal to 1"),
@@ -155,7 +155,7 @@ def test_build_and_train_are_two_commands(classes: str, tmp_path: Path, capsys: 
         (("--freeze", "--drop-path", "0.1"), "leave drop_path and layer_decay out"),
         (("--stem", "rgb"), "stem rgb: is of --weights"),
         (("--head", "bn-linear", "--batch-size", "1"), "batch_size 1: a norm of this network"),
-        (("--model", "test_resnet", "--batch-size", "1"), "take more samples a batch"),
+        (("--model", "test_resnet", "--batch-size", "1"), "take a larger `batch_size=…`"),
     ],
 )
 def test_what_is_typed_wrongly_is_answered_in_one_line(

@@ -225,7 +225,7 @@ def test_a_command_that_sigterm_stops_exits_with_143_and_goes_on(
     folder, ended = halted
     assert ended.stdout.splitlines()[-1] == "codes 143 143 143", ended.stderr
     for kept in ("what was encoded is kept", "what was evaluated is kept", "3 of 6 parts are kept"):
-        assert f"{kept}; the same command goes on from there" in ended.stderr
+        assert f"{kept}; the same command continues from there" in ended.stderr
     lines: list[str] = []
     chosen: dict[str, Any] = {"split": "train", "device": "cpu", "say": lines.append}
     sar_data.train.evaluate(finished.out, classes, out=folder / "judged", **chosen)

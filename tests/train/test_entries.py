@@ -12,7 +12,7 @@ import pytest
 from sar_data.cli import main
 from sar_data.errors import UsageError
 from sar_data.train.classification import Classification
-from sar_data.train.metrics import titled
+from sar_data.train.metrics import title_of
 from sar_data.train.metrics.counted import METRICS, Metric
 from sar_data.train.request import TrainRequest
 from sar_data.train.settings import JOBS, Finetune
@@ -47,7 +47,7 @@ def test_a_job_and_a_metric_are_one_entry_each(
     assert 0 <= document["test"]["worst"] <= document["test"]["aa"]
     low, high = document["test"]["intervals"]["worst"]
     assert 0 <= low <= high <= 1
-    assert titled("worst") == "worst recall"
+    assert title_of("worst") == "worst recall"
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "Train as finetune does, and count the images." in capsys.readouterr().out

@@ -136,7 +136,7 @@ def masks(seed: int, count: int = 6) -> tuple[npt.NDArray[np.uint8], npt.NDArray
 def test_areas_are_those_of_scikit_learn_and_add_up_over_ranks(seed: int) -> None:
     truth, guess = masks(seed)
     keys = [f"{i}" for i in range(len(truth))]
-    counts = areas.counted(truth, guess, 4)
+    counts = areas.count_confusions(truth, guess, 4)
     parts = [predicted.pixels(keys[a:b], counts[a:b]) for a, b in ((0, 1), (1, 1), (1, 6), (0, 2))]
     found = metrics.figures(predictions.gathered(parts), ("a", "b", "c", "nowhere"))
     true, claimed = truth[truth != 255], guess[truth != 255]
@@ -151,9 +151,9 @@ def test_areas_are_those_of_scikit_learn_and_add_up_over_ranks(seed: int) -> Non
 
 def test_pixels_that_are_ignored_count_nowhere_and_wrong_masks_are_refused() -> None:
     void = np.full((1, 2, 2), 255)
-    assert areas.counted(void, np.full((1, 2, 2), 77), 3).sum() == 0
-    assert areas.counted(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), 3).shape == (0, 3, 3)
+    assert areas.count_confusions(void, np.full((1, 2, 2), 77), 3).sum() == 0
+    assert areas.count_confusions(np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), 3).shape == (0, 3, 3)
     with pytest.raises(UsageError, match="predictions: expected classes 0 to 2, found 3 to 3"):
-        areas.counted(np.zeros((1, 2, 2)), np.full((1, 2, 2), 3), 3)
+        areas.count_confusions(np.zeros((1, 2, 2)), np.full((1, 2, 2), 3), 3)
     with pytest.raises(UsageError, match=r"found \(1, 2, 2\) and \(1, 2, 3\)"):
-        areas.counted(np.zeros((1, 2, 2)), np.zeros((1, 2, 3)), 3)
+        areas.count_confusions(np.zeros((1, 2, 2)), np.zeros((1, 2, 3)), 3)

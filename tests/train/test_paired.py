@@ -11,7 +11,7 @@ import pytest
 
 from sar_data.errors import RunError
 from sar_data.train import predictions
-from sar_data.train.metrics.paired import holm, paired
+from sar_data.train.metrics.paired import compare_predictions, holm
 from tests.train import predicted
 
 CLASSES = ("land", "sea")
@@ -31,7 +31,7 @@ def test_two_points_of_difference_are_found_where_intervals_overlap() -> None:
     target = random.integers(0, 2, 4000)
     first = random.random(4000) < 0.85
     second = first | (random.random(4000) < 0.14)  # two points better, on the same samples
-    found = paired(model(target, first), model(target, second), CLASSES)
+    found = compare_predictions(model(target, first), model(target, second), CLASSES)
     difference = found.differences["oa"]
     assert difference.value == pytest.approx(second.mean() - first.mean(), abs=1e-12)
     assert difference.low < difference.value < difference.high
@@ -48,7 +48,7 @@ def test_models_that_are_equally_good_differ_in_one_of_twenty_draws() -> None:
     for _ in range(100):
         target = random.integers(0, 2, 300)
         one, other = (model(target, random.random(300) < 0.8) for _ in range(2))
-        false += paired(one, other, CLASSES).differences["oa"].p < 0.05
+        false += compare_predictions(one, other, CLASSES).differences["oa"].p < 0.05
     assert false <= 14  # of 100; of 5 expected, by chance 14 or more in fewer than one of 2,000 runs
 
 
@@ -56,20 +56,20 @@ def test_mcnemars_p_is_the_binomial_one() -> None:
     target = np.zeros(50, np.int64)
     first, second = np.ones(50, np.bool_), np.ones(50, np.bool_)
     first[:9], second[9:11] = False, False
-    found = paired(model(target, first), model(target, second), CLASSES)
+    found = compare_predictions(model(target, first), model(target, second), CLASSES)
     assert found.mcnemar == pytest.approx(2 * sum(math.comb(11, k) for k in range(3)) / 2**11, rel=1e-12)
-    same = paired(model(target, first), model(target, first), CLASSES)
+    same = compare_predictions(model(target, first), model(target, first), CLASSES)
     assert (same.mcnemar, same.differences["oa"].value, same.differences["oa"].p) == (1.0, 0.0, 1.0)
 
 
 def test_only_common_samples_count_and_other_labels_are_refused() -> None:
     target = np.arange(60) % 2
     whole, part = model(target, target == 0), model(target[:40], target[:40] >= 0)
-    assert paired(whole, part, CLASSES).samples == 40
+    assert compare_predictions(whole, part, CLASSES).samples == 40
     with pytest.raises(RunError, match="tested on the same labels"):
-        paired(whole, model(1 - target, target == 0), CLASSES)
+        compare_predictions(whole, model(1 - target, target == 0), CLASSES)
     with pytest.raises(RunError, match="some common samples"):
-        paired(whole.slice(0, 10), whole.slice(20, 10), CLASSES)
+        compare_predictions(whole.slice(0, 10), whole.slice(20, 10), CLASSES)
 
 
 def test_holms_correction_is_the_published_one() -> None:

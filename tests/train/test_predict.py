@@ -41,7 +41,7 @@ from sar_data.train.inference.parts import FOLDER, Block, Parts, parts_of
 from sar_data.train.metrics import thresholds
 from sar_data.train.pictures import masks
 from sar_data.train.run.halt import Halted
-from sar_data.train.segment.windows import blended, joined, spans, starts
+from sar_data.train.segment.windows import blend_windows, join_windows, spans, starts
 from sar_data.train.settings import Finetune, Segment
 from sar_data.train.training import run
 from sar_data.views.palette import palette
@@ -130,13 +130,13 @@ def test_logits_of_blocks_are_those_of_the_whole_image() -> None:
     def model(part: torch.Tensor) -> torch.Tensor:
         return torch.cat([part.mean((2, 3), keepdim=True).expand_as(part), part], dim=1)
 
-    whole = blended(model, image, 16, 0.5)
+    whole = blend_windows(model, image, 16, 0.5)
     for rows in spans(100, 16, 0.5, 40):
         for columns in spans(77, 16, 0.5, 40):
             y, x = rows.windows[0], columns.windows[0]
             seen = image[..., y : rows.windows[-1] + 16, x : columns.windows[-1] + 16]
             own_rows, own_columns = ([place - y for place in rows.windows], [place - x for place in columns.windows])
-            found = joined(model, seen, 16, own_rows, own_columns)
+            found = join_windows(model, seen, 16, own_rows, own_columns)
             own = found[..., rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
             torch.testing.assert_close(own, whole[..., rows.start : rows.stop, columns.start : columns.stop])
 

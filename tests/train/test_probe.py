@@ -16,7 +16,7 @@ from sar_data import catalog
 from sar_data.errors import RunError, UsageError
 from sar_data.sealed.opened import Build
 from sar_data.train.predictions import read, scores, targets
-from sar_data.train.probe.finer import edges, finer
+from sar_data.train.probe.finer import edges, refine
 from sar_data.train.probe.selection import Candidate, groups
 from sar_data.train.settings import Probe
 from sar_data.train.training import run
@@ -187,18 +187,18 @@ def test_a_finer_grid_is_tried_around_the_best(urban: str, learnt: Path, out: Pa
 
 def test_finer_grids_lie_halfway_by_ratio_and_go_on_beyond_an_edge() -> None:
     settings = Probe(lrs=(0.01, 0.1, 1.0), weight_decays=(0.0, 1e-4), knn=(5, 20), logistic=(1.0,))
-    inside = finer(Candidate("linear", "cls", 0.1, 1e-4), settings, 100)
+    inside = refine(Candidate("linear", "cls", 0.1, 1e-4), settings, 100)
     assert inside is not None
     assert inside.lrs == pytest.approx((10**-1.5, 10**-0.5))
     assert inside.weight_decays == (1e-4,)
-    lowest = finer(Candidate("linear", "cls", 0.01, 0.0), settings, 100)
+    lowest = refine(Candidate("linear", "cls", 0.01, 0.0), settings, 100)
     assert lowest is not None
     assert lowest.lrs == pytest.approx((0.001, 10**-2.5, 10**-1.5))
     for samples, counts in ((100, (10, 40, 80)), (30, (10, 30))):
-        more = finer(Candidate("knn", "cls", k=20), settings, samples)
+        more = refine(Candidate("knn", "cls", k=20), settings, samples)
         assert more is not None
         assert more.knn == counts
-    assert finer(Candidate("logistic", "cls", c=1.0), settings, 100) is None  # one value is no grid
+    assert refine(Candidate("logistic", "cls", c=1.0), settings, 100) is None  # one value is no grid
 
 
 def test_what_lies_on_an_edge_is_told_where_more_is_possible() -> None:
@@ -214,7 +214,7 @@ def test_what_lies_on_an_edge_is_told_where_more_is_possible() -> None:
 
 
 def test_candidates_that_all_diverged_are_an_error(classes: str, out: Path) -> None:
-    with pytest.raises(RunError, match="none of 4 candidates has a oa on val: take smaller `lrs=…`"):
+    with pytest.raises(RunError, match="expected a candidate with a oa on val, found none of 4: take smaller `lrs=…`"):
         probed(classes, out, lrs=(1e30,), weight_decays=(1e8, 1e9), knn=(), logistic=(), poolings=("cls",))
 
 
@@ -223,8 +223,8 @@ def test_candidates_that_all_diverged_are_an_error(classes: str, out: Path) -> N
     [
         ({"select": "last"}, "a probe must choose one"),
         ({"views": 2}, "without `augment=…` all views would be the same"),
-        ({"views": 2, "augment": ("mixup",)}, "mixes targets"),
-        ({"augment": ("crop",)}, "the first view stays as it is: give `views=2`"),
+        ({"views": 2, "augment": ("mixup",)}, "expected steps that keep the targets"),
+        ({"augment": ("crop",)}, "the first view is not augmented: take `views=2`"),
         ({"fraction": 0.05}, "knn 5: expected at most the 4 train samples"),
         ({"poolings": ("max",)}, "unknown pooling of test_vit 'max'"),
         ({"heads": ("mlp",)}, "unknown head 'mlp'"),

@@ -12,7 +12,7 @@ from sar_data.errors import RunError, UsageError
 from sar_data.train import training as run
 from sar_data.train.models import backbone
 from sar_data.train.run.folder import Folder
-from sar_data.train.run.halt import Halted, halting
+from sar_data.train.run.halt import Halted, delay_signals
 from sar_data.train.run.schedule import optimiser
 from sar_data.train.settings import Finetune
 from tests.train import cut
@@ -54,7 +54,7 @@ def test_an_epoch_whose_rest_other_ranks_cannot_share_is_closed_all_the_same(
 
 
 def test_a_signal_that_comes_twice_at_once_is_one_and_later_is_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    with halting() as halt:
+    with delay_signals() as halt:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)  # as a scheduler and torchrun do
         assert halt.asked
@@ -65,7 +65,7 @@ def test_a_signal_that_comes_twice_at_once_is_one_and_later_is_two(monkeypatch: 
 
 
 def test_a_signal_that_nobody_heeded_is_not_lost() -> None:
-    with pytest.raises(KeyboardInterrupt), halting():
+    with pytest.raises(KeyboardInterrupt), delay_signals():
         signal.raise_signal(signal.SIGINT)
 
 
@@ -79,7 +79,7 @@ def test_two_processes_do_not_share_a_folder(classes: str, out: Path) -> None:
     other = Folder(out, print)
     config = {"settings": {}}
     other.begin(config)
-    with pytest.raises(RunError, match="another process is at work"):
+    with pytest.raises(RunError, match="another process works"):
         trained(classes, out)
     other.close()
     assert trained(classes, out, epochs=1)["test"]["count"] == 8

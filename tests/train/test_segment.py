@@ -21,12 +21,12 @@ from sar_data.stream.dataset import Stream
 from sar_data.train import losses, preset
 from sar_data.train import training as run
 from sar_data.train.data import Data
-from sar_data.train.metrics.areas import counted, segmentation
+from sar_data.train.metrics.areas import count_confusions, segmentation
 from sar_data.train.models import backbone
 from sar_data.train.predictions import confusions, read
 from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
-from sar_data.train.run.evaluate import evaluated
+from sar_data.train.run.evaluate import evaluate
 from sar_data.train.segment import Segmentation, masks
 from sar_data.train.settings import Finetune, Segment
 from sar_data.views.palette import palette
@@ -53,7 +53,7 @@ def samples(build: str, split: str) -> tuple[Masks, Masks]:
 
 
 def miou(target: Masks, predicted: Masks) -> float:
-    counts = counted(target, predicted.astype(np.uint8), 8).sum(axis=0)
+    counts = count_confusions(target, predicted.astype(np.uint8), 8).sum(axis=0)
     found = segmentation(counts, [str(i) for i in range(8)])["miou"]
     assert isinstance(found, float)
     return found
@@ -93,7 +93,9 @@ def test_metrics_are_those_of_the_masks_that_were_written(landcover: str, short:
     assert [masks.decoded(png).tolist() for png in table["mask"].to_pylist()] == [
         found[key].tolist() for key in sorted(target)
     ]
-    counts = counted(np.stack([target[k] for k in sorted(target)]), np.stack([found[k] for k in sorted(target)]), 8)
+    counts = count_confusions(
+        np.stack([target[k] for k in sorted(target)]), np.stack([found[k] for k in sorted(target)]), 8
+    )
     assert np.array_equal(counts, confusions(table))
     assert segmentation(counts.sum(axis=0), names)["miou"] == metrics["miou"]
     assert metrics["pixel_accuracy"] == np.trace(counts.sum(axis=0)) / counts.sum()
@@ -198,7 +200,7 @@ def test_the_loss_of_a_split_is_that_of_all_its_logits_at_once(
     made, data = job(squares, loss=loss, auxiliary=0.4, tile=tile, batch_size=3)
     opened.append(data)
     made.model.eval()
-    table = evaluated(made, data, "val", ALONE, lambda done: None)
+    table = evaluate(made, data, "val", ALONE, lambda done: None)
     whole = job(squares, batch_size=4)[1]
     opened.append(whole)
     (batch,) = whole.evaluation("val")
@@ -264,7 +266,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
 
 def test_options_that_do_not_go_together_are_refused_with_a_way_out(squares: str, classes: str) -> None:
     for chosen, message in (
-        ({"batch_size": 1}, r"at least 2 samples a batch.*`head=fpn`"),
+        ({"batch_size": 1}, r"2 samples a batch or more.*`head=fpn`"),
         ({"centre": 0.9}, r"evaluates whole images"),
         ({"image_size": 64, "tile": 32}, r"omit `image_size=…`"),
         ({"model": "test_vit", "tile": 64}, r"expected `tile=32`, found 64"),

@@ -11,7 +11,7 @@ import pytest
 
 from sar_data.errors import UsageError
 from sar_data.train.predictions import read
-from sar_data.train.probe.carving import carved
+from sar_data.train.probe.carving import carve
 from sar_data.train.run import checkpoint
 from sar_data.train.settings import Finetune, Probe
 from sar_data.train.training import run
@@ -60,7 +60,7 @@ def test_with_val_the_best_epoch_is_chosen_on_it(finished: Finished) -> None:
 def test_a_probe_without_val_chooses_on_a_part_of_train_that_is_set_aside(published: str, out: Path) -> None:
     metrics, lines, select = ran("probe", published, out, Probe(**FEW))
     assert metrics["selection"] == {"asked": "auto", "on": "carved", "samples": 4, "by": "key"}
-    assert "4 of 33 train samples are set aside to choose on" in lines
+    assert "4 of 33 train samples are set aside to choose the head by" in lines
     assert select == metrics["probe"]["chosen_on"] == "carved"
     tables = read(out / "predictions.parquet")[0]
     assert {split: len(table) for split, table in tables.items()} == {"carved": 4, "test": 7}
@@ -92,12 +92,12 @@ SCENES = [f"scene {number % 13}" for number in range(200)]
 
 
 def test_whole_groups_are_set_aside_until_a_tenth_is_reached() -> None:
-    aside = carved(KEYS, SCENES)
+    aside = carve(KEYS, SCENES)
     sides = [{name for name, held in zip(SCENES, aside, strict=True) if held == side} for side in (True, False)]
     assert not sides[0] & sides[1]
     assert 20 <= aside.sum() < 20 + 16  # a scene has 15 or 16
     order = np.random.default_rng(0).permutation(200)
-    mixed = carved([KEYS[i] for i in order], [SCENES[i] for i in order])
+    mixed = carve([KEYS[i] for i in order], [SCENES[i] for i in order])
     assert np.array_equal(mixed, aside[order])
 
 
@@ -113,13 +113,13 @@ def test_whole_groups_are_set_aside_until_a_tenth_is_reached() -> None:
     ids=["no groups", "one group", "a group of a tenth", "a group of one", "two halves"],
 )
 def test_never_more_than_half_is_set_aside_and_never_nothing(groups: list[str | None], count: int) -> None:
-    assert carved(KEYS, groups).sum() == count
+    assert carve(KEYS, groups).sum() == count
 
 
 def test_one_sample_cannot_be_parted() -> None:
-    assert carved(["a", "b"], [None, None]).sum() == 1
+    assert carve(["a", "b"], [None, None]).sum() == 1
     with pytest.raises(UsageError, match="at least 2 train samples"):
-        carved(["a"], [None])
+        carve(["a"], [None])
 
 
 def test_a_build_of_train_alone_trains_and_says_that_nothing_is_tested(tmp_path: Path, out: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sar_data.train.segment.windows import blended, starts, weights
+from sar_data.train.segment.windows import blend_windows, starts, weights
 
 
 @given(length=st.integers(1, 3000), tile=st.integers(1, 800), overlap=st.floats(0, 0.99))
@@ -61,7 +61,7 @@ def test_a_model_that_sees_single_pixels_answers_as_on_the_whole_image(
         shapes.append(tuple(part.shape))
         return pointwise(part)
 
-    found = blended(model, images, tile, overlap)
+    found = blend_windows(model, images, tile, overlap)
     torch.testing.assert_close(found, pointwise(images), rtol=1e-5, atol=1e-5)
     assert set(shapes) == {(2, 3, tile, tile)}
 
@@ -72,7 +72,7 @@ def test_where_windows_disagree_the_answer_passes_smoothly_from_one_to_the_other
     def model(part: Tensor) -> Tensor:
         return torch.full_like(part, float(next(calls)))
 
-    found = blended(model, torch.zeros(1, 1, tile, 96), tile, 0.5)[0, 0, 10]
+    found = blend_windows(model, torch.zeros(1, 1, tile, 96), tile, 0.5)[0, 0, 10]
     assert found[:32].eq(0).all()
     assert found[64:].eq(1).all()
     steps = found[31:65].diff()
@@ -82,12 +82,12 @@ def test_where_windows_disagree_the_answer_passes_smoothly_from_one_to_the_other
 
 def test_one_window_is_the_model_itself() -> None:
     images = torch.randn(2, 3, 20, 12)
-    assert torch.equal(blended(pointwise, images, 32, 0.5), pointwise(images))
+    assert torch.equal(blend_windows(pointwise, images, 32, 0.5), pointwise(images))
 
 
 @pytest.mark.parametrize("tile", [16, 24])
 def test_images_are_not_changed(tile: int) -> None:
     images = torch.randn(1, 2, 40, 40)
     before = images.clone()
-    blended(pointwise, images, tile, 0.5)
+    blend_windows(pointwise, images, tile, 0.5)
     assert torch.equal(images, before)

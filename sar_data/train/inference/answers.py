@@ -18,7 +18,7 @@ from sar_data.train.inference.finished import Finished
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
 from sar_data.train.inference.parts import Block, Part, Whole
-from sar_data.train.segment.windows import Span, joined
+from sar_data.train.segment.windows import Span, join_windows
 from sar_data.train.settings import Detect, Segment
 
 Floats = npt.NDArray[np.float32]
@@ -92,7 +92,7 @@ class Answering:
     def _block_mask(self, part: Block, images: Images) -> Mask:
         tile, rows, columns = self._side, part.rows, part.columns
         pixels, (top, left) = self._read(part, images)
-        logits = joined(
+        logits = join_windows(
             self.model,
             self._tensor(pixels[None]),
             tile,

@@ -45,9 +45,9 @@ from sar_data.train.models.encoder import LEVELS, Backbone
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import GRID, SPLITS, EmbedRequest, ExplainRequest
 from sar_data.train.run.countdown import Countdown
-from sar_data.train.run.halt import halting
+from sar_data.train.run.halt import delay_signals
 from sar_data.train.run.precision import settle
-from sar_data.train.run.threads import shared_out
+from sar_data.train.run.threads import share_cores
 from sar_data.train.settings import Settings
 from sar_data.train.sizes import sized
 
@@ -101,7 +101,7 @@ def carry_out(request: EmbedRequest, *, say: Say) -> Path:
         told = say if ranks.first else _silent
         files = open_files(str(request.build))
         try:
-            with shared_out(None, ranks, told) as share:
+            with share_cores(None, ranks, told) as share:
                 _carried(request, files, ranks, share.read, told)
         finally:
             files.close()
@@ -211,7 +211,7 @@ def _made(request: EmbedRequest, encoding: Encoding, manifest: Manifest, splits:
 
 def _keep(tables: Iterator[pa.Table], unfinished: Unfinished | None, ranks: Ranks, countdown: Countdown) -> None:
     """Encode what is missing, which the first rank keeps; raise Halted at a signal to any rank once that is done."""
-    with halting() as halt:
+    with delay_signals() as halt:
         for table in tables:
             if unfinished:
                 unfinished.add(table)
@@ -219,7 +219,7 @@ def _keep(tables: Iterator[pa.Table], unfinished: Unfinished | None, ranks: Rank
             if any(ranks.gather(halt.asked)):
                 if unfinished:
                     unfinished.keep()
-                halt.leave("what was encoded is kept")
+                halt.stop("what was encoded is kept")
 
 
 def _encoded(

@@ -35,12 +35,12 @@ from sar_data.train.predictions import check_columns, gathered
 from sar_data.train.ranks import Ranks, started
 from sar_data.train.request import EvaluateRequest
 from sar_data.train.run.countdown import Countdown
-from sar_data.train.run.evaluate import answered
-from sar_data.train.run.folder import Folder, described, environment, write
-from sar_data.train.run.halt import halting
-from sar_data.train.run.outcome import again, scored
+from sar_data.train.run.evaluate import predict_share
+from sar_data.train.run.folder import Folder, describe_builds, environment, write
+from sar_data.train.run.halt import delay_signals
+from sar_data.train.run.outcome import finished_metrics, score_splits
 from sar_data.train.run.precision import precision, settle
-from sar_data.train.run.threads import shared_out
+from sar_data.train.run.threads import share_cores
 
 FOLDER = "evaluations"  # in a run's folder
 
@@ -57,7 +57,7 @@ def carry_out(request: EvaluateRequest, *, say: Say) -> dict[str, Any]:
         if not ranks.first:
             logging.getLogger("sar_data").setLevel(logging.ERROR)  # what warns, warns every rank alike
         told = say if ranks.first else _silent
-        with shared_out(None, ranks, told) as share:
+        with share_cores(None, ranks, told) as share:
             finished = opened(request.run)
             data = _data(finished, request, ranks, share.read, told)
             folder = Folder(_out(finished, request, data), told)
@@ -153,7 +153,7 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
         leaking |= {f"train/{one['name']}.{name}" if "name" in one else name: figure for name, figure in card.items()}
         for line in leakage.sentences(card, one.get("name")):
             folder.say(line)
-    found = scored(folder, job, data, {request.split: table}, finished.thresholds()) | {
+    found = score_splits(folder, job, data, {request.split: table}, finished.thresholds()) | {
         "leakage": {name: figure.model_dump() for name, figure in leaking.items()},
         "matching": data.matching.sentences(),
         "run": str(finished.path),
@@ -172,8 +172,8 @@ def _answers(job: Job, data: Data, split: str, folder: Folder, ranks: Ranks) -> 
         folder.say(f"{there:,} samples are there already, read from {folder.path / PARTS}")
     count, done = len(data.keys(split)), there
     countdown = Countdown(count, "samples", folder.say, start=there)
-    with halting() as halt:
-        for own in answered(job, data, split, there) if there < count else ():
+    with delay_signals() as halt:
+        for own in predict_share(job, data, split, there) if there < count else ():
             shares = ranks.gather((own, halt.asked))
             done += sum(len(table) for table, _ in shares)
             countdown.report(done)
@@ -182,7 +182,7 @@ def _answers(job: Job, data: Data, split: str, folder: Folder, ranks: Ranks) -> 
             if any(asked for _, asked in shares):
                 if steps:
                     steps.keep()
-                halt.leave("what was evaluated is kept")
+                halt.stop("what was evaluated is kept")
     if steps is None:
         return []
     steps.keep()
@@ -194,7 +194,7 @@ def _kept(steps: Steps, job: Job, data: Data, split: str) -> int:
     keys = [key for table in steps.tables(pa.schema({"key": pa.string()})) for key in table["key"].to_pylist()]
     if not keys:
         return 0
-    schema = next(answered(job, data, split)).schema  # what columns an answer has is known to the job alone
+    schema = next(predict_share(job, data, split)).schema  # what columns an answer has is known to the job alone
     try:
         for table in steps.tables(schema):
             check_columns(table, len(data.classes), needed=schema.names[:1])
@@ -223,7 +223,7 @@ def _again(request: EvaluateRequest, folder: Folder, job: Job, data: Data) -> di
         raise RunError(
             f"{path}: expected figures of {request.split}, found none: remove {folder.path} to evaluate anew"
         )
-    return again(folder, job, data)
+    return finished_metrics(folder, job, data)
 
 
 def _check(finished: Finished, data: Data, job: Job) -> None:
@@ -245,7 +245,7 @@ def _configuration(finished: Finished, request: EvaluateRequest, data: Data) -> 
         **finished.config,
         "settings": {**finished.config["settings"], **asked},
         "input": finished.input.model_dump(mode="json"),
-        "build": described(data),
+        "build": describe_builds(data),
         "weights": {"source": str(finished.checkpoint), "sha256": finished.sha256()},
         "environment": environment(data.ranks),
     }

@@ -107,7 +107,7 @@ class Finished:
     def filled(self, network: nn.Module) -> nn.Module:
         """Load the run's weights into a network of its kind; raise RunError where they do not fit."""
         state = checkpoint.load(self.checkpoint)
-        with checkpoint.fitting(self.checkpoint, f"the weights of {self.settings.model} for {self.job}"):
+        with checkpoint.explain_mismatch(self.checkpoint, f"the weights of {self.settings.model} for {self.job}"):
             network.load_state_dict({} if state is None else state["model"])
         if name := not_finite(network):
             raise RunError(f"{self.checkpoint}: {name}: expected finite weights, found NaN or infinity: it is damaged")

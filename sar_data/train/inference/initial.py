@@ -42,7 +42,7 @@ def begin(
     fresh = [] if tuple(classes) == tuple(finished.input.classes) else _of_classes(finished)
     resized: dict[str, str] = {}
     home = next(name for name, module in network.named_modules() if module is encoder.net)
-    with checkpoint.fitting(finished.checkpoint, f"the weights of {encoder.name}"):
+    with checkpoint.explain_mismatch(finished.checkpoint, f"the weights of {encoder.name}"):
         for name, value in state.items():
             if name in fresh:
                 state[name] = own[name]
@@ -79,7 +79,7 @@ def _state(finished: Finished, encoder: Backbone, job: str) -> dict[str, Tensor]
             told = [", ".join(value) if isinstance(value, tuple) else value for value in (expected, found)]
             raise UsageError(f"`init={finished.path}`: expected a run of the {what} {told[0]}, found {told[1]}")
     state = checkpoint.load(finished.checkpoint)
-    with checkpoint.fitting(finished.checkpoint, "the weights of a network"):
+    with checkpoint.explain_mismatch(finished.checkpoint, "the weights of a network"):
         tensors = {str(name): value for name, value in (state or {})["model"].items() if isinstance(value, Tensor)}
     return tensors
 

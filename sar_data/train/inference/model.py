@@ -16,7 +16,7 @@ from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation, side_by_side
 from sar_data.train.augment.steps import parsed
 from sar_data.train.inference.finished import Finished, opened
-from sar_data.train.segment.windows import blended
+from sar_data.train.segment.windows import blend_windows
 from sar_data.train.settings import Detect, Segment
 
 
@@ -104,7 +104,7 @@ class Model(nn.Module):
             return found
 
         tile = settings.tiles
-        found = logits(images) if tile is None else blended(logits, images, tile, settings.overlap)
+        found = logits(images) if tile is None else blend_windows(logits, images, tile, settings.overlap)
         return found if found.shape[-2:] == size else F.interpolate(found.float(), size=tuple(size), mode="bilinear")
 
     def _boxes(self, images: Tensor, settings: Detect, size: torch.Size) -> list[dict[str, Tensor]]:

@@ -31,9 +31,9 @@ from sar_data.train.ranks import started
 from sar_data.train.request import PredictRequest
 from sar_data.train.run.countdown import Countdown
 from sar_data.train.run.folder import write
-from sar_data.train.run.halt import Halt, halting
+from sar_data.train.run.halt import Halt, delay_signals
 from sar_data.train.run.precision import settle
-from sar_data.train.run.threads import shared_out
+from sar_data.train.run.threads import share_cores
 from sar_data.train.settings import Detect, Segment
 
 RESULT = "prediction.json"
@@ -49,7 +49,7 @@ def carry_out(request: PredictRequest, *, say: Say) -> dict[str, Any]:
         if ranks.world > 1:
             raise UsageError(f"predict: expected one process, found {ranks.world} ranks: start it without torchrun")
         settle(ranks.device)
-        with shared_out(None, ranks, say), halting() as halt:
+        with share_cores(None, ranks, say), delay_signals() as halt:
             finished = opened(request.run)
             images = images_of(str(request.source), finished, request, say)
             try:
@@ -115,7 +115,7 @@ def _answer(parts: list[Part], kept: Parts, images: Images, answering: Answering
     countdown = Countdown(len(missing), "parts", say)
     for done, number in enumerate(missing):
         if halt.asked:
-            halt.leave(f"{done + len(parts) - len(missing):,} of {len(parts):,} parts are kept")
+            halt.stop(f"{done + len(parts) - len(missing):,} of {len(parts):,} parts are kept")
         countdown.report(done)
         kept.keep(number, answering.answer(parts[number], images))
 

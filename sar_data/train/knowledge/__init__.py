@@ -43,7 +43,7 @@ from sar_data.train.knowledge.sheet import draw
 from sar_data.train.ranks import started
 from sar_data.train.request import ExplainRequest
 from sar_data.train.run.countdown import Countdown
-from sar_data.train.run.halt import halting
+from sar_data.train.run.halt import delay_signals
 from sar_data.train.run.precision import settle
 
 TABLE, MAPS, ABOUT, PICTURES = "points.csv", "entropy.parquet", "explain.json", "pictures"
@@ -88,7 +88,7 @@ def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.d
     if done := sum(map(len, steps.tables(SCHEMA))):
         say(f"{done} chips are there already")
     countdown = Countdown(request.count, "chips", say, start=done)
-    with halting() as halt:
+    with delay_signals() as halt:
         for table in _answered(request, encoding, files, device, done):
             steps.add(table)
             done += len(table)

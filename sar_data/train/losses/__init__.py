@@ -1,9 +1,9 @@
 """Losses as sums that add up over samples, micro-batches and ranks, and a value of their totals.
 
-The mean of the ranks' means is not the loss of the whole batch wherever denominators differ between them: pixels that
-are ignored, counts of classes, areas in Dice. So a loss here is a short vector of sums, which may be added up over
-anything, and a function of the totals; its gradient follows by the chain rule (`backward`). Sums are float64, so that
-the order in which they are added makes no difference worth a name.
+The mean of the ranks' means is not the loss of the whole batch where their denominators differ: ignored pixels, counts
+of classes, areas in Dice. So a loss here is a short vector of sums, which may be added up in any way, and a function of
+the totals; its gradient follows by the chain rule (`backward`). Sums are float64, so that the order of addition makes a
+negligible difference.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sar_data.train.losses.sigmoid import BinaryCrossEntropy
 from sar_data.train.losses.softmax import ClassBalanced, CrossEntropy
 from sar_data.train.terms import terms
 
-FOCUS = 2.0  # gamma of the focal forms: Lin et al. 2017, SAR-HUB
+FOCUS = 2.0  # gamma of the focal losses: Lin et al. 2017, SAR-HUB
 
 
 class Loss(Protocol):
     """Sums that add up, and a value of their totals.
 
     `linear`: the value is linear in the sums that depend on logits, and all others depend on targets alone, so that
-    gradients are right as soon as the totals of `known` are. `length` is how many sums there are.
+    gradients need only the totals of `known`. `length` is the number of sums.
     """
 
     @property
@@ -40,14 +40,14 @@ class Loss(Protocol):
         """Return float64 [length], differentiable."""
 
     def known(self, target: Tensor) -> Tensor:
-        """Return float64 [length]: the sums that targets alone decide, 0 elsewhere."""
+        """Return float64 [length]: the sums that depend on targets alone, 0 for the others."""
 
     def value(self, sums: Tensor) -> Tensor:
         """Return the scalar loss of totals over everything."""
 
 
 class Weighted:
-    """Several losses of the same logits, added with a weight each; the sums of one after those of the other."""
+    """A weighted sum of several losses of the same logits; their sums are concatenated."""
 
     def __init__(self, parts: Sequence[tuple[float, Loss]]) -> None:
         self.parts = tuple(parts)
@@ -79,16 +79,17 @@ LOSSES: dict[tuple[str, str], Callable[[int], Loss]] = {
     ("soft-margin", "multilabel"): lambda classes: BinaryCrossEntropy(),
     ("bce", "multilabel"): lambda classes: BinaryCrossEntropy(),
 }
-"""Name and kind of task → how the loss is made of the number of classes."""
+"""Name and kind of task → a function that makes the loss for a number of classes."""
 
 
 def loss(name: str, classes: int, task_kind: str) -> Loss:
     """Return a loss by name, or a weighted sum such as "dice+0.4ce".
 
-    "focal" is by softmax for one class out of several and by sigmoid for any number. UsageError for a name that does
-    not exist or does not fit the kind of task: mini-CBL weighs a sample by its one class; detectors bring their own.
+    "focal" uses the softmax for multiclass tasks and the sigmoid for multilabel ones. Raises UsageError for a name that
+    does not exist or does not fit the kind of task: mini-CBL needs a single class a sample; detectors have losses of
+    their own.
     """
-    parts = [(weight, LOSSES[one, task_kind](classes)) for weight, one in terms(name, task_kind)]
+    parts = [(weight, LOSSES[term, task_kind](classes)) for weight, term in terms(name, task_kind)]
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 1 else Weighted(parts)
 
 
@@ -96,8 +97,8 @@ def backward(job_sums: Tensor, totals: Tensor, value: Callable[[Tensor], Tensor]
     """Return the scalar whose gradient is this job's part of the gradient of value(totals), times `world`.
 
     `job_sums` [K] are the differentiable sums of one micro-batch on one rank, `totals` [K] the sums over all of them.
-    Call `.backward()` of it for every micro-batch: gradients that are then averaged over the ranks, as
-    DistributedDataParallel does, are those of the whole batch at once. The scalar's own value means nothing.
+    Call its `.backward()` for every micro-batch: the gradients, averaged over the ranks as DistributedDataParallel
+    does, are then those of the whole batch. The value of the scalar has no meaning.
     """
     with torch.enable_grad():
         point = totals.detach().requires_grad_()

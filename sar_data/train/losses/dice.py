@@ -1,4 +1,4 @@
-"""Dice: how little predicted and true areas overlap, class by class, over the whole batch or in each image."""
+"""Dice loss: 1 minus the overlap of predicted and true areas by class, over the whole batch or in each image."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sar_data.record import IGNORE
 class Dice:
     """The mean of 1 - 2 I_c / (P_c + T_c) over the classes that the batch of all ranks has; Milletari et al. 2016.
 
-    I, P and T are sums over all pixels that are not ignored: of the probability where it is true, of all probability,
-    of the truth. It is segmentation_models_pytorch's DiceLoss ("multiclass", smooth 0) where every class is present;
-    that one divides by absent classes, too. Logits [B, classes, H, W], targets int64 [B, H, W].
+    I, P and T are sums over all pixels that are not ignored: of the true class's probability, of the probability, of
+    the truth. It equals DiceLoss of segmentation_models_pytorch ("multiclass", smooth 0) where every class is present;
+    that loss also counts absent classes in the mean. Logits [B, classes, H, W], targets int64 [B, H, W].
     """
 
     classes: int
@@ -50,9 +50,9 @@ class Dice:
 class ImageDice:
     """MMSegmentation's Dice: the mean over images and classes of 1 - (2 I + 1) / (P + T + 1).
 
-    I, P and T are sums over an image's pixels that are not ignored: of the probability where it is true, of its square,
-    of the truth (mmseg/models/losses/dice_loss.py, where ignored pixels stay in P and T). A class that an image does
-    not have counts, too. Logits [B, classes, H, W], targets int64 [B, H, W].
+    I, P and T are sums over an image's pixels that are not ignored: of the true class's probability, of the squared
+    probability, of the truth (mmseg/models/losses/dice_loss.py, where P and T include ignored pixels). Classes that an
+    image does not have count, too. Logits [B, classes, H, W], targets int64 [B, H, W].
     """
 
     classes: int
@@ -60,7 +60,7 @@ class ImageDice:
     length: int = 2
 
     def sums(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return float64 [2]: the sum over images of the mean over classes, and how many images there are."""
+        """Return float64 [2]: the sum over images of the mean over classes, and the number of images."""
         true = _true(target, self.classes)
         share = logits.float().softmax(1) * (target != IGNORE).unsqueeze(1)
         pixels = tuple(range(2, share.ndim))
@@ -69,7 +69,7 @@ class ImageDice:
         return torch.stack([lost.sum(dtype=torch.float64), self.known(target)[1]])
 
     def known(self, target: Tensor) -> Tensor:
-        """Return float64 [2]: 0, and how many images there are."""
+        """Return float64 [2]: 0 and the number of images."""
         return torch.tensor([0.0, len(target)], dtype=torch.float64, device=target.device)
 
     def value(self, sums: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class ImageDice:
 
 
 def _true(target: Tensor, count: int) -> Tensor:
-    """Return bool [B, classes, ...]: where a pixel is of a class."""
+    """Return bool [B, classes, ...]: whether a pixel is of a class."""
     classes = torch.arange(count, device=target.device).view(-1, *[1] * (target.ndim - 1))
     true: Tensor = target.unsqueeze(1) == classes
     return true

@@ -1,7 +1,7 @@
-"""Figures of merit over a whole split, from gathered predictions: never a mean of batches' figures.
+"""Metrics of a whole split, from its collected predictions: never a mean over batches.
 
-A value is a float, or None where it is not defined. Means over classes are over those with support: a class that the
-split has no sample of says nothing about a model.
+A value is a float, or None where it is not defined. Means over classes are over those with support, since a class
+without samples says nothing about a model.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ Figures = dict[str, Any]
 OTHERS = {"map_micro": "mAP micro", "map_macro": "mAP macro", areas.IMAGES: "mean of images' mIoU"}
 
 
-def headline(split: str, name: str, found: Figures) -> str:
-    """Return a picture's title: the split, its figure of that name, and whether the split itself was chosen on."""
-    value, chosen = found[name], f", chosen on {found['chosen_on']}" if "chosen_on" in found else ""
-    return split if value is None else f"{split}: {titled(name)} {value:.3f}{chosen}"
+def headline(split: str, name: str, figures: Figures) -> str:
+    """Return a picture's title: the split, its metric `name`, and a note where the split itself chose the epoch."""
+    value, chosen = figures[name], f", chosen on {figures['chosen_on']}" if "chosen_on" in figures else ""
+    return split if value is None else f"{split}: {title_of(name)} {value:.3f}{chosen}"
 
 
-def titled(name: str) -> str:
-    """Return a metric's name as it is printed: map_micro is mAP micro, ap50 is AP50."""
+def title_of(name: str) -> str:
+    """Return a metric's title in print: mAP micro for map_micro, AP50 for ap50."""
     return titles().get(name, name.replace("_", " ").upper() if name.startswith("ap") else name.replace("_", " "))
 
 
 def titles() -> dict[str, str]:
-    """Return the titles of the figures of classes, labels and pixels, by name."""
+    """Return the titles of the metrics of classes, labels and pixels, by name."""
     return {name: metric.title for name, metric in METRICS.items()} | OTHERS
 
 
 def figures(table: pa.Table, classes: Sequence[str]) -> Figures:
-    """Return the figures of a split's gathered predictions; which ones follows from its columns."""
+    """Return the metrics of a split's collected predictions; the columns decide which ones."""
     if "pixels" in table.column_names:
         counts = _fitting(confusions(table), len(classes)).reshape(-1, len(classes), len(classes))
         more = areas.counted_figures(counts, changes(table))
         return {"count": len(table), **areas.segmentation(counts.sum(axis=0), classes), **more}
     logits = _fitting(scores(table), len(classes)).reshape(-1, len(classes))
     if multilabel(table):
-        return several(targets(table).reshape(-1, len(classes)), logits, classes)
+        return multilabel_figures(targets(table).reshape(-1, len(classes)), logits, classes)
     return multiclass(confusion(targets(table), logits.argmax(axis=1), len(classes)), classes)
 
 
 def confusion(target: Integers, predicted: Integers, classes: int) -> Integers:
-    """Return counts [target, predicted] of two arrays of class numbers; raise UsageError for one out of range."""
+    """Return counts [target, predicted] of two arrays of class numbers; raise UsageError for numbers out of range."""
     for name, values in (("targets", target), ("predictions", predicted)):
         if values.size and not 0 <= values.min() <= values.max() < classes:
             raise UsageError(f"{name}: expected classes 0 to {classes - 1}, found {values.min()} to {values.max()}")
@@ -63,7 +63,7 @@ def confusion(target: Integers, predicted: Integers, classes: int) -> Integers:
 
 
 def multiclass(counts: Integers, classes: Sequence[str]) -> Figures:
-    """Return the figures of confusion counts [target, predicted].
+    """Return the metrics of confusion counts [target, predicted].
 
     `oa`, overall accuracy, which is also F1 micro; `aa`, average accuracy, the mean recall of the classes with support;
     `f1_macro`; and by class precision, recall, F1 and support. Precision is None for a class never predicted.
@@ -83,8 +83,8 @@ def multiclass(counts: Integers, classes: Sequence[str]) -> Figures:
     }
 
 
-def several(target: Integers, logits: npt.NDArray[np.float32], classes: Sequence[str]) -> Figures:
-    """Return the figures of zeros and ones [sample, class] and logits of the same shape.
+def multilabel_figures(target: Integers, logits: npt.NDArray[np.float32], classes: Sequence[str]) -> Figures:
+    """Return the metrics of zeros and ones [sample, class] and logits of the same shape.
 
     `map_micro` over all pairs of sample and class, `map_macro` the mean of the classes with positives; F1 at 0.5 of the
     sigmoid; by class AP, precision, recall, F1 and support.
@@ -109,8 +109,8 @@ def several(target: Integers, logits: npt.NDArray[np.float32], classes: Sequence
     }
 
 
-def _fitting(found: npt.NDArray[Any], classes: int) -> npt.NDArray[Any]:
-    """Return the array [sample, class, …] as it is; raise UsageError where a sample has another number of classes."""
-    if len(found) and found.shape[1] != classes:
-        raise UsageError(f"predictions: expected {classes} classes, found {found.shape[1]}")
-    return found
+def _fitting(values: npt.NDArray[Any], classes: int) -> npt.NDArray[Any]:
+    """Return the array [sample, class, …]; raise UsageError where it has another number of classes."""
+    if len(values) and values.shape[1] != classes:
+        raise UsageError(f"predictions: expected {classes} classes, found {values.shape[1]}")
+    return values

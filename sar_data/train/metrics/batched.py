@@ -1,6 +1,6 @@
-"""FG-MAE's figures from stored predictions: means of batches' figures, kept to compare with what was published.
+"""FG-MAE's figures from stored predictions: means over batches, for comparison with published figures.
 
-Its evaluation scores each batch by itself and averages with the batches' sizes as weights (github.com/zhu-xlab/FGMAE at
+Its evaluation scores each batch alone and averages with the batches' sizes as weights (github.com/zhu-xlab/FGMAE at
 66ac3c5, src/transfer_classification/models/mae/engine_finetune_EU.py and engine_finetune_BE.py). Under torchmetrics
 0.11 a class that is absent from a batch counts there with recall 0 and F1 0, and is left out of the mean average
 precision (functional/classification/accuracy.py, f_beta.py and average_precision.py of 0.11.4). docs/metrics.md shows
@@ -25,21 +25,21 @@ from sar_data.train.predictions import multilabel, scores, targets
 Integers = npt.NDArray[np.int64]
 
 
-def rescored(table: pa.Table, classes: Sequence[str], batch: int) -> dict[str, Any]:
-    """Return gathered predictions scored in batches of `batch` in the order of evaluation.
+def rescore_batches(table: pa.Table, classes: Sequence[str], batch: int) -> dict[str, Any]:
+    """Return the figures of collected predictions in batches of `batch`, in the order of evaluation.
 
-    Multiclass: oa and aa; multilabel: map_micro, map_macro, f1_micro and f1_macro; beside them `count`, `batch` and
-    `method`. Every value is None where a batch has none, as one without any positive label. Raises UsageError for
-    segmentation.
+    Multiclass: oa and aa; multilabel: map_micro, map_macro, f1_micro and f1_macro; also `count`, `batch` and
+    `method`. A value is None where some batch has none, such as a batch without positive labels. Raises UsageError
+    for segmentation.
     """
     if "pixels" in table.column_names or batch < 1:
         raise UsageError(f"fgmae-batched: expected class predictions and batches of 1 or more, found batch {batch}")
     table = table.take(pc.sort_indices(table["position"]))
-    made = {"count": len(table), "batch": batch, "method": f"means over batches of {batch}, as FG-MAE reports"}
+    facts = {"count": len(table), "batch": batch, "method": f"means over batches of {batch}, as FG-MAE reports"}
     target, logits = targets(table), scores(table)
     sizes = np.bincount(np.arange(len(table)) // batch)
-    found = _labels(target, logits, batch) if multilabel(table) else _classes(target, logits, len(classes), batch)
-    return made | {name: number(share((values * sizes).sum(), sizes.sum())) for name, values in found.items()}
+    columns = _labels(target, logits, batch) if multilabel(table) else _classes(target, logits, len(classes), batch)
+    return facts | {name: number(share((values * sizes).sum(), sizes.sum())) for name, values in columns.items()}
 
 
 def _classes(target: Integers, logits: npt.NDArray[np.float32], classes: int, batch: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Average precision of boxes, horizontal or rotated, over all predictions of a split at once.
 
-pycocotools does the matching; nothing is written to disk and nothing is printed. An image without objects counts: what
-is found there is wrong. Sizes are COCO's: small below 32 × 32 pixels as stored, large from 96 × 96 on. Where a table
-has rotated boxes (`rotated`, `true_rotated`), their overlaps count, and all else is the same.
+pycocotools matches boxes, without files or output. An image without objects counts: all its detections are wrong.
+Sizes are COCO's: small below 32 × 32 pixels as stored, large from 96 × 96 on. Where a table has rotated boxes
+(`rotated`, `true_rotated`), their overlaps are used, and the rest is the same.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from sar_data.errors import missing_extra
 from sar_data.train.metrics import voc
 
 SIZES = ("small", "medium", "large")  # after "all", in the order of pycocotools
-FEWEST, SOME = 1, 10  # detections an image that recall is told at, beside all of them
-MOST_VALUES = 8  # of an attribute, to be told one by one
+FEWEST, SOME = 1, 10  # detections per image at which recall is given, beside all of them
+MOST_VALUES = 8  # of an attribute that has figures for each value
 Floats = npt.NDArray[np.float64]
 
 
 def figures(table: pa.Table, classes: Sequence[str], *, most: int = 100, by: str | None = None) -> dict[str, Any]:
-    """Return COCO's figures of a split: a row of `table` an image, as sar_data.train.detect makes them.
+    """Return COCO's figures of a split; `table` has a row an image, with the columns of sar_data.train.detect.
 
-    `ap` is the mean over the overlaps 0.50, 0.55, …, 0.95 and the classes that there are objects of, `ap50` and `ap75`
-    at one overlap; `ap50_11_point` and `ap50_area` are PASCAL VOC's of 2007 and of 2010 at the overlap 0.5; `ap_small`,
-    `ap_medium` and `ap_large` by size of the object; `ar1`, `ar10` and `arN` the recall at so many detections an image,
-    N being `most`. None where there is no such object. `by` names a column, such as where an image lies: if it has at
-    most eight values, all of that is told of each under `by_…`. Raises MissingExtra without pycocotools.
+    `ap` is the mean over the overlaps 0.50, 0.55, …, 0.95 and the classes that have objects, `ap50` and `ap75` at a
+    single overlap; `ap50_11_point` and `ap50_area` are PASCAL VOC's of 2007 and of 2010 at the overlap 0.5; `ap_small`,
+    `ap_medium` and `ap_large` by size of the object; `ar1`, `ar10` and `arN` the recall at that many detections per
+    image, where N is `most`. None where there is no such object. `by` names a column, such as the images' scene: if it
+    has at most eight values, `by_…` has all figures for each value. Raises MissingExtra without pycocotools.
     """
-    found = _whole(table, classes, most)
+    results = _whole(table, classes, most)
     values = [] if by is None else sorted(value for value in pc.unique(table[by]).to_pylist() if value is not None)
     if by is not None and 0 < len(values) <= MOST_VALUES:
         parts = {value: table.filter(pc.equal(table[by], value)) for value in values}
-        found[f"by_{by}"] = {value: _whole(part, classes, most) for value, part in parts.items()}
-    return found
+        results[f"by_{by}"] = {value: _whole(part, classes, most) for value, part in parts.items()}
+    return results
 
 
 def _whole(table: pa.Table, classes: Sequence[str], most: int) -> dict[str, Any]:
-    matching, limits = matched(table, len(classes), most)
+    matching, limits = match_boxes(table, len(classes), most)
     with contextlib.redirect_stdout(io.StringIO()):
         matching.accumulate()
-    # [overlap, recall, class, size, limit] and [overlap, class, size, limit]; -1 where there is no object to find.
+    # [overlap, recall, class, size, limit] and [overlap, class, size, limit]; -1 without an object.
     precision, recall = matching.eval["precision"], matching.eval["recall"]
     labels, crowds = (_flat(table[name], np.int64) for name in ("true_labels", "true_crowds"))
     support = np.bincount(labels[crowds == 0], minlength=len(classes))
@@ -76,10 +76,10 @@ def _whole(table: pa.Table, classes: Sequence[str], most: int) -> dict[str, Any]
     }
 
 
-def matched(table: pa.Table, classes: int, most: int | None = None) -> tuple[Any, list[int]]:
-    """Return pycocotools' evaluation with the boxes of every image matched, and the numbers of them it looks at.
+def match_boxes(table: pa.Table, classes: int, most: int | None = None) -> tuple[Any, list[int]]:
+    """Return pycocotools' evaluation after matching, and the numbers of detections at which recall is given.
 
-    Of each image it looks at the `most` best boxes of a class, by default all.
+    Only the `most` best boxes of a class in each image count, by default all.
     """
     most = most or max(1, pc.max(pc.list_value_length(table["boxes"])).as_py() or 0)
     limits = sorted({FEWEST, min(SOME, most), most})
@@ -90,7 +90,7 @@ def matched(table: pa.Table, classes: int, most: int | None = None) -> tuple[Any
         raise missing_extra("pycocotools", "train") from None
     with contextlib.redirect_stdout(io.StringIO()):
         sides = []
-        for document in (truth_document(table, classes), _found_document(table, classes)):
+        for document in (truth_document(table, classes), _detections_document(table, classes)):
             side = COCO()
             side.dataset = document
             side.createIndex()
@@ -104,54 +104,54 @@ def matched(table: pa.Table, classes: int, most: int | None = None) -> tuple[Any
 
 
 def _overlaps(matching: Any, image: int, label: int) -> Any:
-    """Return pycocotools' overlaps [found, true] of rotated boxes; of what is found, the share that a crowd holds."""
-    there, found = matching._gts[image, label], matching._dts[image, label]
-    found = sorted(found, key=lambda one: -one["score"])[: matching.params.maxDets[-1]]
-    if not (there and found):
+    """Return the overlaps [detection, object] of rotated boxes for pycocotools; see `rotated_overlaps` for crowds."""
+    objects, detections = matching._gts[image, label], matching._dts[image, label]
+    detections = sorted(detections, key=lambda item: -item["score"])[: matching.params.maxDets[-1]]
+    if not (objects and detections):
         return []
-    boxes, others = ([one["rotated"] for one in side] for side in (found, there))
-    return rotated_overlaps(boxes, others, [bool(one["iscrowd"]) for one in there])
+    boxes, others = ([item["rotated"] for item in side] for side in (detections, objects))
+    return rotated_overlaps(boxes, others, [bool(item["iscrowd"]) for item in objects])
 
 
 def rotated_overlaps(
     boxes: Sequence[Sequence[float]], others: Sequence[Sequence[float]], crowds: Sequence[bool] | None = None
 ) -> Floats:
-    """Return intersection over union [box, other] of rotated boxes; of a crowd the share of a box that it holds."""
-    import torch  # here, for horizontal boxes are compared without it
+    """Return intersection over union [box, other] of rotated boxes; with a crowd, the share of a box inside it."""
+    import torch  # imported here, since horizontal boxes need no torch
 
     from sar_data.train.rotated.boxes import held, overlaps
 
-    one, other = (torch.tensor(side, dtype=torch.float64).reshape(-1, 5) for side in (boxes, others))
-    found = overlaps(one, other)
+    first, second = (torch.tensor(side, dtype=torch.float64).reshape(-1, 5) for side in (boxes, others))
+    result = overlaps(first, second)
     if crowds is not None:
-        found = torch.where(torch.tensor(crowds), held(one, other), found)
-    values: Floats = found.double().numpy()
+        result = torch.where(torch.tensor(crowds), held(first, second), result)
+    values: Floats = result.double().numpy()
     return values
 
 
 def verdicts(matching: Any, label: int, images: int, size: int = 0) -> list[tuple[int, Any]]:
-    """Return (image, what pycocotools says of its boxes of a class) of the images that have any, or should.
+    """Return (image, pycocotools' result for a class) of the images that have boxes or objects of the class.
 
-    The first size is all, the others are SIZES.
+    `size` 0 is all sizes, the others are SIZES.
     """
     start = (label * len(matching.params.areaRng) + size) * images  # by class, size and image
     answers = matching.evalImgs[start : start + images]
-    return [(image, one) for image, one in enumerate(answers) if one is not None]
+    return [(image, verdict) for image, verdict in enumerate(answers) if verdict is not None]
 
 
 def truth_document(table: pa.Table, classes: int) -> dict[str, Any]:
-    """Return the true boxes as a COCO document; ids begin at 1, since pycocotools takes an object 0 for no match."""
+    """Return the true boxes as a COCO document; ids begin at 1, since 0 means no match in pycocotools."""
     annotations: list[dict[str, Any]] = []
     for image, row in enumerate(
         _rows(table, "true_boxes", "true_labels", "true_areas", "true_crowds", "true_rotated"), 1
     ):
         for box, label, area, crowd, *rotated in zip(*row, strict=True):
-            found = _annotation(len(annotations) + 1, image, box, label, *rotated)
-            annotations.append(found | {"area": area, "iscrowd": int(crowd)})
+            annotation = _annotation(len(annotations) + 1, image, box, label, *rotated)
+            annotations.append(annotation | {"area": area, "iscrowd": int(crowd)})
     return _document(table, classes, annotations)
 
 
-def _found_document(table: pa.Table, classes: int) -> dict[str, Any]:
+def _detections_document(table: pa.Table, classes: int) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
     for image, row in enumerate(_rows(table, "boxes", "labels", "box_scores", "rotated"), 1):
         for box, label, score, *rotated in zip(*row, strict=True):
@@ -160,7 +160,7 @@ def _found_document(table: pa.Table, classes: int) -> dict[str, Any]:
 
 
 def _rows(table: pa.Table, *names: str) -> Any:
-    """Return the values of columns image by image; the last is there of rotated boxes alone."""
+    """Return the values of columns image by image; only rotated boxes have the last column."""
     there = names if names[-1] in table.column_names else names[:-1]
     return zip(*(table[name].to_pylist() for name in there), strict=True)
 
@@ -189,6 +189,6 @@ def _flat(column: pa.ChunkedArray, dtype: Any) -> npt.NDArray[Any]:
 
 
 def _mean(values: Floats) -> float | None:
-    """Return the mean of what is defined."""
+    """Return the mean of the values that are defined."""
     there = values[values > -1]
     return float(there.mean()) if there.size else None

@@ -1,4 +1,4 @@
-"""The figures that follow from counts by class, one entry each: documents, titles, tables and intervals read it."""
+"""Metrics that follow from counts by class, an entry each, which documents, titles, tables and intervals read."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sar_data.train.metrics.shares import mean, share
 
 Counts = npt.NDArray[Any]
 Kind = Literal["classes", "labels", "pixels", "changes"]
-"""Predictions: one class a sample, several labels at once, a class of each pixel; of these the classes of a change."""
+"""Kinds of predictions: a class per sample, several labels, a class per pixel; the last with classes of change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure as it is printed, the predictions that have it, and how it follows from counts.
+    """A metric: its title in print, the kinds of predictions that have it, and its function of counts.
 
-    `of` takes counts [..., class] of right answers, of support (what is of the class) and of claims (what is said to
-    be), and returns [...], NaN where it is not defined. An interval is of the same function of resampled counts.
+    `of` takes counts [..., class] of right answers, support (true members of the class) and claims (predicted
+    members), and returns [...], NaN where it is not defined. Counts add up over samples, batches and ranks; intervals
+    apply the same function to resampled counts.
     """
 
     title: str

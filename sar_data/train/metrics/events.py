@@ -1,4 +1,4 @@
-"""Figures of masks by event: a model that maps one flood well may fail in the next one."""
+"""Metrics of masks by event: a model that maps a flood well may fail at the next."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pyarrow as pa
 from sar_data.train.metrics.areas import counted_figures
 from sar_data.train.predictions import changes, confusions
 
-MOST = 100  # events; more are tiles under another name
+MOST = 100  # events; a larger number are tiles, not events
 
 
 def by_event(table: pa.Table) -> dict[str, dict[str, Any]]:
-    """Return {event: {"count": samples, figure: value}} of segmented images.
+    """Return {event: {"count": samples, metric: value}} of segmented images.
 
-    The event of a sample is its group, else its place. There are none where a sample has neither, where no event has
-    two samples, and where there are more than 100.
+    The event of a sample is its group, else its place. The result is empty where a sample has neither, where no event
+    has two samples, and where there are more than 100.
     """
     names = [
         group or place for group, place in zip(*(_column(table, name) for name in ("group", "place")), strict=True)

@@ -1,9 +1,9 @@
-"""Intervals: how much a figure would move had other places been drawn.
+"""Intervals: how much a metric would differ for other places.
 
-Samples of one place are alike, so that units of several samples are left out as a whole, one after the other. The
-interval is a jackknife-t on the logit: Student's t times the jackknife's deviation of log(x / (1 - x)). Its
-degrees of freedom are those of units of equal size (Kish 1965), or fewer where a few units decide all. With few units
-the percentile bootstrap covers much less than it says, and this interval does not (tests/train/test_coverage.py).
+Samples of the same place are similar, so that units of several samples are left out as a whole, one after the other.
+The interval is a jackknife-t on the logit: Student's t times the jackknife's deviation of log(x / (1 - x)). Its
+degrees of freedom are those of units of equal size (Kish 1965), or fewer where a few units dominate. With few units
+the percentile bootstrap covers much less than its level, and this interval does not (tests/train/test_coverage.py).
 Efron and Tibshirani 1993, ch. 11; MacKinnon, Nielsen and Webb 2023, CV3; Cameron, Gelbach and Miller 2008.
 """
 
@@ -29,16 +29,16 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.int32]
 LEVEL = 0.95
-MOST_CELLS = 1 << 22  # of weighted rows that are computed at once
-BY_CLASS = "per_class."  # before the name of a figure that each class has
+MOST_CELLS = 1 << 22  # of weighted rows that are computed at a time
+BY_CLASS = "per_class."  # before the name of a metric that each class has
 
 
-class Measured(NamedTuple):
-    """How figures follow from weights of units, which are whole numbers.
+class Estimator(NamedTuple):
+    """Metrics as a function of the units' weights, which are whole numbers.
 
-    `measure` turns weights [row, unit] into {name: [row], or [row, class] after BY_CLASS}. `cells` is what one row of
-    weights takes. `sizes` are how much each unit has to say, [unit] or [unit, class], by name, BY_CLASS or "" for all
-    others.
+    `measure` turns weights [row, unit] into {name: [row], or [row, class] after BY_CLASS}. `cells` is the number of
+    values that a row of weights takes. `sizes` are the units' sizes, [unit] or [unit, class], by name, BY_CLASS or ""
+    for all others.
     """
 
     measure: Callable[[Weights], dict[str, Any]]
@@ -46,41 +46,41 @@ class Measured(NamedTuple):
     sizes: Mapping[str, Floats]
 
     def size(self, name: str) -> Floats:
-        """Return how much each unit says of a figure."""
+        """Return the sizes of the units for a metric: the samples or pixels that it depends on."""
         return self.sizes.get(name, self.sizes[BY_CLASS if name.startswith(BY_CLASS) else ""])
 
 
 def intervals(table: pa.Table, classes: Sequence[str]) -> dict[str, Any]:
     """Return {metric: [low, high]} and {"per_class": {class: {metric: [low, high]}}}, intervals of 95 %.
 
-    `unit` is what is left out as a whole, `units` their number, `equal_units` how many of one size say as much, and
-    `method` has all of it in words. A figure that fewer than two units say something of has null.
+    `unit` is what is left out as a whole, `units` their number, `equal_units` the number of units of equal size that
+    are worth as much, and `method` says all this in words. A metric of fewer than two units has None.
     """
     units = unit_of(table)
-    found: dict[str, Any] = {"method": f"no interval: {units.text}", "level": LEVEL}
-    found |= {"unit": units.kind, "units": units.number}
+    results: dict[str, Any] = {"method": f"no interval: {units.text}", "level": LEVEL}
+    results |= {"unit": units.kind, "units": units.number}
     if units.number < 2:
-        return found
+        return results
     sizes = np.bincount(units.of, minlength=units.number).astype(np.float64)
-    found |= {"method": _method(table, units, sizes), "equal_units": round(equal(sizes), 1), "per_class": {}}
-    whole, left, measured = replicates(table, len(classes), units)
+    results |= {"method": _method(table, units, sizes), "equal_units": round(equal(sizes), 1), "per_class": {}}
+    whole, left, estimator = replicates(table, len(classes), units)
     by_class: dict[str, dict[str, Any]] = {name: {} for name in classes}
     for name, values in left.items():
         if name.startswith(BY_CLASS):
             for i, label in enumerate(classes):
-                made = interval(whole[name][i], values[:, i], measured.size(name)[:, i])
-                by_class[label][name.removeprefix(BY_CLASS)] = made
+                ends = interval(whole[name][i], values[:, i], estimator.size(name)[:, i])
+                by_class[label][name.removeprefix(BY_CLASS)] = ends
         else:
-            found[name] = interval(whole[name], values, measured.size(name))
-    return found | {"per_class": by_class}
+            results[name] = interval(whole[name], values, estimator.size(name))
+    return results | {"per_class": by_class}
 
 
 def interval(value: float, left: Floats, sizes: Floats) -> list[float] | None:
-    """Return the interval of 95 % of a share, None where fewer than two units say something of it.
+    """Return the interval of 95 % of a share, None where fewer than two units have a size above 0.
 
-    `left` [unit] is the figure without each unit, `sizes` [unit] how much a unit says of it. Where the figure is 0 or
-    1 no unit differs, and the far end is the binomial one of as many samples as there are units (Clopper and Pearson
-    1934): units are all right at most as often as the samples are, however alike their samples are.
+    `left` [unit] is the metric without each unit, `sizes` [unit] the units' sizes. Where the metric is 0 or 1 no unit
+    differs, and the far end is the binomial one for as many samples as there are units (Clopper and Pearson 1934):
+    whole units are right at most as often as samples are.
     """
     there = int(np.count_nonzero(sizes))
     if there < 2 or not np.isfinite(value):
@@ -88,7 +88,7 @@ def interval(value: float, left: Floats, sizes: Floats) -> list[float] | None:
     if value in (0.0, 1.0):
         beyond = 1 - ((1 - LEVEL) / 2) ** (1 / there)
         return [0.0, beyond] if value == 0 else [1 - beyond, 1.0]
-    edge = 1 / (2 * float(sizes.sum()))  # half a sample: a unit may hold all that is wrong
+    edge = 1 / (2 * float(sizes.sum()))  # half a sample: a single unit may have all errors
     spread, df = deviation(_logit(np.clip(left, edge, 1 - edge)) - _logit(np.array(value)), sizes)
     if not spread:
         return None
@@ -100,9 +100,9 @@ def interval(value: float, left: Floats, sizes: Floats) -> list[float] | None:
 def deviation(moved: Floats, sizes: Floats) -> tuple[float, float]:
     """Return the jackknife's standard deviation and its degrees of freedom, at least 1.
 
-    `moved` [unit] is by how much a value moves without each unit, NaN where it is not defined then. The degrees of
-    freedom are those of units of equal size, less one, and no more than the kurtosis of the moves allows
-    (Satterthwaite 1946): a few units that decide all say less than their number.
+    `moved` [unit] is the change of a value without each unit, NaN where it is then not defined. The degrees of
+    freedom are the number of units of equal size minus 1, and at most what the kurtosis of the changes allows
+    (Satterthwaite 1946), since a few units may dominate.
     """
     count, known = len(moved), moved[np.isfinite(moved)]
     square, fourth = float((known**2).sum()), float((known**4).sum())
@@ -111,21 +111,21 @@ def deviation(moved: Floats, sizes: Floats) -> tuple[float, float]:
     return float(np.sqrt((count - 1) / count * square)), max(1.0, min(equal(sizes) - 1, most))
 
 
-def replicates(table: pa.Table, classes: int, units: Units) -> tuple[dict[str, Any], dict[str, Any], Measured]:
-    """Return the figures of a table, the figures without each unit, [unit] or [unit, class], and how they are made."""
-    made = measured(table, classes, units.of, units.number)
-    whole = made.measure(np.ones((1, units.number), np.int32))
-    parts = [made.measure(weights) for weights in _without(units.number, max(1, MOST_CELLS // made.cells))]
+def replicates(table: pa.Table, classes: int, units: Units) -> tuple[dict[str, Any], dict[str, Any], Estimator]:
+    """Return the metrics of a table, those without each unit, [unit] or [unit, class], and their estimator."""
+    estimator = estimator_of(table, classes, units.of, units.number)
+    whole = estimator.measure(np.ones((1, units.number), np.int32))
+    parts = [estimator.measure(weights) for weights in _without(units.number, max(1, MOST_CELLS // estimator.cells))]
     left = {name: np.concatenate([part[name] for part in parts]) for name in whole}
-    return {name: value[0] for name, value in whole.items()}, left, made
+    return {name: value[0] for name, value in whole.items()}, left, estimator
 
 
-def measured(table: pa.Table, classes: int, units: Integers, count: int) -> Measured:
-    """Return how the figures of a table follow from weights of units."""
+def estimator_of(table: pa.Table, classes: int, units: Integers, count: int) -> Estimator:
+    """Return the estimator of a table's metrics from weights of units."""
     if "pixels" in table.column_names:
         return _pixels(confusions(table), classes, units, count, changes(table))
     if "true_boxes" in table.column_names:
-        return Measured(*box_intervals.measure(table, classes, units, count))
+        return Estimator(*box_intervals.measure(table, classes, units, count))
     if multilabel(table):
         return _labels(targets(table), scores(table), units, count)
     cells = targets(table) * classes + scores(table).argmax(axis=1)
@@ -134,14 +134,14 @@ def measured(table: pa.Table, classes: int, units: Integers, count: int) -> Meas
 
 
 def _without(count: int, chunk: int) -> Iterator[Weights]:
-    """Yield weights [row, unit] that leave one unit out a row, at most `chunk` rows at a time."""
+    """Yield weights [row, unit], each row without one unit, at most `chunk` rows at a time."""
     for start in range(0, count, chunk):
         left = np.arange(start, min(start + chunk, count))
         yield (left[:, None] != np.arange(count)).astype(np.int32)
 
 
-def _classes(counts: Floats) -> Measured:
-    """Return how accuracies follow from confusion counts [unit, target, predicted]."""
+def _classes(counts: Floats) -> Estimator:
+    """Return the estimator of accuracies from confusion counts [unit, target, predicted]."""
 
     def measure(weights: Weights) -> dict[str, Any]:
         drawn = np.tensordot(weights, counts, 1)
@@ -151,19 +151,19 @@ def _classes(counts: Floats) -> Measured:
         return metrics_of("classes", right, support, claimed) | each
 
     support = counts.sum(axis=2)
-    return Measured(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
+    return Estimator(measure, counts[0].size, {"": support.sum(axis=1), BY_CLASS: support})
 
 
-def _pixels(pixels: Integers, classes: int, units: Integers, count: int, changed: areas.Changes | None) -> Measured:
-    counts = summed(pixels.reshape(-1, classes**2), units, count).reshape(count, classes, classes)
+def _pixels(pixels: Integers, classes: int, units: Integers, count: int, changed: areas.Changes | None) -> Estimator:
+    counts = sum_by_unit(pixels.reshape(-1, classes**2), units, count).reshape(count, classes, classes)
     own = areas.image_mious(pixels)
-    images = summed(np.stack([np.nan_to_num(own), np.isfinite(own)], axis=1), units, count)
+    images = sum_by_unit(np.stack([np.nan_to_num(own), np.isfinite(own)], axis=1), units, count)
 
     def measure(weights: Weights) -> dict[str, Any]:
         drawn = np.tensordot(weights, counts, 1)
         right, support, claimed = margins(drawn)
         each = _by_class(**areas.each_class(right, support, claimed))
-        # Matrix products of numbers that are no whole ones depend on how many rows there are.
+        # A matrix product of numbers that are not whole depends on the number of rows, einsum does not.
         of_images = share(*np.einsum("ru,uk->kr", weights, images))
         return {**areas.totals(right, support, claimed, changed), areas.IMAGES: of_images, **each}
 
@@ -171,15 +171,15 @@ def _pixels(pixels: Integers, classes: int, units: Integers, count: int, changed
     sizes = {"": support.sum(axis=1), BY_CLASS: support, areas.IMAGES: images[:, 1]}
     if changed is not None:
         sizes |= dict.fromkeys(names_of("changes"), support[:, changed].sum(axis=1))
-    return Measured(measure, counts[0].size, sizes)
+    return Estimator(measure, counts[0].size, sizes)
 
 
-def _labels(target: Integers, logits: Array, units: Integers, count: int) -> Measured:
+def _labels(target: Integers, logits: Array, units: Integers, count: int) -> Estimator:
     classes = target.shape[1]
     whole = Ranking(target.ravel(), logits.ravel(), np.repeat(units, classes))
     each = [Ranking(target[:, i], logits[:, i], units) for i in range(classes)]
     positive, claim = target == 1, logits > 0
-    sums = summed(np.concatenate([positive & claim, positive, claim], axis=1), units, count)
+    sums = sum_by_unit(np.concatenate([positive & claim, positive, claim], axis=1), units, count)
 
     def measure(weights: Weights) -> dict[str, Any]:
         right, support, claimed = np.split(weights @ sums, 3, axis=1)
@@ -193,15 +193,15 @@ def _labels(target: Integers, logits: Array, units: Integers, count: int) -> Mea
         }
 
     rows = np.bincount(units, minlength=count).astype(np.float64)
-    return Measured(measure, max(count, target.size), {"": rows, BY_CLASS: sums[:, classes : 2 * classes]})
+    return Estimator(measure, max(count, target.size), {"": rows, BY_CLASS: sums[:, classes : 2 * classes]})
 
 
 def _by_class(**values: Array) -> dict[str, Any]:
     return {f"{BY_CLASS}{name}": value for name, value in values.items()}
 
 
-def summed(rows: Array, units: Integers, count: int) -> Floats:
-    """Return the sums of rows by unit, float64 [unit, column], which holds counts below 2⁵³ exactly."""
+def sum_by_unit(rows: Array, units: Integers, count: int) -> Floats:
+    """Return the sums of rows by unit, float64 [unit, column], which is exact for counts below 2⁵³."""
     sums = np.zeros((count, rows.shape[1]))
     np.add.at(sums, units, rows)
     return sums
@@ -221,7 +221,7 @@ def _method(table: pa.Table, units: Units, sizes: Floats) -> str:
 
 
 def _of_one_class(table: pa.Table, units: Units) -> bool:
-    """Say whether samples have single classes, several of them, and those of a unit all the same one."""
+    """Say whether samples have single classes, of which there are several, and each unit has only one."""
     if "target" not in table.column_names or multilabel(table):
         return False
     target = targets(table)

@@ -1,4 +1,4 @@
-"""Shares and means that may have nothing to divide by, and how they are told: as a number or as None."""
+"""Shares and means whose denominator may be 0, and their output as a number or None."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ Floats = npt.NDArray[np.float64]
 
 
 def share(part: Any, whole: Any) -> Any:
-    """Return part / whole, NaN where the whole is nothing."""
+    """Return part / whole, NaN where the whole is 0."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
 
 
 def mean(values: Any, there: npt.NDArray[np.bool_]) -> Any:
-    """Return the mean along the last axis of the values that are there, NaN of nothing."""
+    """Return the mean along the last axis of the values where `there` is true, NaN where there is none."""
     return share(np.where(there, values, 0.0).sum(axis=-1), there.sum(axis=-1))
 
 
 def margins(counts: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Return what is right, what there is and what was claimed, by class, of confusion counts [..., target, predicted].
+    """Return right answers, support and claims by class [..., class] of confusion counts [..., target, predicted].
 
-    Leading axes stay: one matrix gives [class], resampled ones [resample, class].
+    Leading axes stay: a single matrix gives [class], resampled matrices [resample, class].
     """
-    found = counts.astype(np.float64)
-    return np.diagonal(found, axis1=-2, axis2=-1), found.sum(axis=-1), found.sum(axis=-2)
+    values = counts.astype(np.float64)
+    return np.diagonal(values, axis1=-2, axis2=-1), values.sum(axis=-1), values.sum(axis=-2)
 
 
 def number(value: Any) -> float | None:
-    """Return a plain float, None where it is not defined."""
+    """Return a float, None where the value is not finite."""
     return float(value) if np.isfinite(value) else None
 
 

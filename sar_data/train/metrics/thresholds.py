@@ -1,6 +1,6 @@
-"""Thresholds of several labels: one a class, chosen on a split that is not tested, beside the fixed 0.5.
+"""Thresholds of multilabel tasks: one per class, chosen on a split other than test, beside the fixed 0.5.
 
-metrics.json keeps them as `thresholds`, so that a run's model uses them wherever it goes.
+metrics.json has them as `thresholds`, so that a run's model uses them in other commands and in exports.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ Floats = npt.NDArray[np.float64]
 
 
 class Thresholds(NamedTuple):
-    """A threshold of the sigmoid for each class [class], and the split that they were chosen on."""
+    """A threshold of the sigmoid for each class [class], and the split that chose them."""
 
     chosen_on: str
     values: Floats
 
     def by_class(self, classes: Sequence[str]) -> dict[str, float]:
-        """Return the threshold of each of the classes, which are in the order of the values."""
+        """Return the threshold of each class; `classes` are in the order of the values."""
         return dict(zip(classes, self.values.tolist(), strict=True))
 
 
-def chosen(table: pa.Table) -> Floats:
+def choose(table: pa.Table) -> Floats:
     """Return the threshold of each class's sigmoid, 0 to 1, that gives the largest F1 on the table.
 
-    It lies halfway between two logits that occur. A class without positives keeps 0.5.
+    It lies halfway between two logits of the table. A class without positives keeps 0.5.
     """
     return np.array([_best(*pair) for pair in zip(targets(table).T, scores(table).T, strict=True)])
 

@@ -1,7 +1,7 @@
-"""What is left out as a whole when an interval is made: a place, a group, or a single sample.
+"""The units that an interval leaves out as a whole: places, groups or single samples.
 
-Samples of one place are alike, whenever they were taken, and so are samples of one acquisition. An interval that takes
-them for independent is too narrow.
+Samples of the same place are similar, whenever they were taken, and so are samples of the same acquisition. An interval
+that assumes independent samples is too narrow.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-MOST = 400  # units; more are put together at random, which keeps them independent (Kott 2001) and bounds the work
+MOST = 400  # units; more are joined at random, which keeps them independent (Kott 2001) and limits the work
 KINDS = ("place", "group", "sample")
 
 
@@ -29,8 +29,8 @@ class Units(NamedTuple):
 def unit_of(table: pa.Table) -> Units:
     """Return the unit of each row: its place where it is known, else its group, else the row itself.
 
-    Where each place lies in one group, and some group has several, the group is taken: it is the larger of the two. Of
-    a single group its places are taken, and the sentence says that nothing follows for others.
+    Where each place lies in a single group, and some group has several places, the group is the unit: it is the larger
+    of the two. With only one group its places are the units, and the sentence says that nothing follows for others.
     `kind` has the kinds that occur, such as "place" or "group, sample".
     """
     groups = table["group"].to_pylist()
@@ -45,7 +45,7 @@ def unit_of(table: pa.Table) -> Units:
     of = np.array([numbers[name] for name in names], np.int64)
     counts = Counter(kind for kind, _ in numbers)
     count = len(numbers)
-    text = _told(counts)
+    text = _describe(counts)
     if len(set(groups)) == 1 and groups[0] is not None and count > 1:
         text += " of one group, and of that group alone"
     if count > MOST:
@@ -55,18 +55,18 @@ def unit_of(table: pa.Table) -> Units:
 
 
 def equal(sizes: npt.NDArray[np.float64]) -> float:
-    """Return how many units of one size say as much as units of these sizes (Kish 1965)."""
+    """Return the number of units of equal size that are worth as much as units of these sizes (Kish 1965)."""
     squares = float((sizes**2).sum())
     return float(sizes.sum()) ** 2 / squares if squares else 0.0
 
 
 def _inside(places: list[str | None], groups: list[str | None]) -> bool:
-    """Say whether every row has a group, each place is in one group, and some group has several places."""
+    """Say whether every row has a group, each place is in a single group, and some group has several places."""
     pairs = {(place, group) for place, group in zip(places, groups, strict=True) if place is not None}
     return None not in groups and 1 < len(set(groups)) < len({place for place, _ in pairs}) == len(pairs)
 
 
-def _told(counts: Counter[int]) -> str:
+def _describe(counts: Counter[int]) -> str:
     text = " and ".join(f"{counts[kind]:,} {KINDS[kind]}{'s' * (counts[kind] != 1)}" for kind in sorted(counts))
     if 2 not in counts:
         return text or "0 samples"

@@ -1,7 +1,8 @@
-"""PASCAL VOC's average precision at the overlap 0.5, as papers on ships and rotated boxes often have it.
+"""PASCAL VOC's average precision at the overlap 0.5, which papers on ships and rotated boxes often report.
 
-A box is right where the true one that it overlaps most is one of its class, by half, that no better box has: unlike
-COCO's, a box does not take the second best (Everingham et al. 2010). A box whose best is a crowd does not count.
+A box is right where the object of its class that it overlaps most has an overlap of 0.5 or more and no better box
+matched it: unlike in COCO, a box does not take the second best (Everingham et al. 2010). A box whose best object is a
+crowd does not count.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ Flags = npt.NDArray[np.bool_]
 
 
 def figures(matching: Any, classes: int, images: int) -> dict[str, float | None]:
-    """Return the means of both figures over the classes that there are objects of, None where there are none.
+    """Return the means of both figures over the classes that have objects, None where no class has.
 
-    `matching` is pycocotools' evaluation, of which the overlaps are taken. `ap50_11_point` is the mean precision at the
-    recalls 0, 0.1, …, 1 (2007, and DOTA's), `ap50_area` the area under the curve of precision (2010); of both, the
-    precision at a recall is the best one from there on.
+    `matching` is pycocotools' evaluation, which has the overlaps. `ap50_11_point` is the mean precision at the
+    recalls 0, 0.1, …, 1 (2007, and DOTA's), `ap50_area` the area under the curve of precision (2010); in
+    both, the precision at a recall is the largest at this recall or a higher one.
     """
-    each = [_ranked(matching, label, images) for label in range(1, classes + 1)]
+    each = [_rank(matching, label, images) for label in range(1, classes + 1)]
     points = [_eleven_points(right, positives) for right, positives in each if positives]
     areas = [_area(right, positives) for right, positives in each if positives]
     return {
@@ -31,15 +32,15 @@ def figures(matching: Any, classes: int, images: int) -> dict[str, float | None]
     }
 
 
-def _ranked(matching: Any, label: int, images: int) -> tuple[Flags, int]:
-    """Return which boxes of a class are right, best first, and how many objects there are."""
+def _rank(matching: Any, label: int, images: int) -> tuple[Flags, int]:
+    """Return which boxes of a class are right, best first, and the number of objects."""
     scores, right, positives = list[float](), list[bool](), 0
     for image in range(1, images + 1):
-        crowd = [bool(one["iscrowd"]) for one in matching._gts[image, label]]
-        found = sorted(-one["score"] for one in matching._dts[image, label])[: matching.params.maxDets[-1]]
+        crowd = [bool(item["iscrowd"]) for item in matching._gts[image, label]]
+        ordered = sorted(-item["score"] for item in matching._dts[image, label])[: matching.params.maxDets[-1]]
         positives += crowd.count(False)
         overlaps, taken = matching.ious[image, label], set[int]()
-        for number, score in enumerate(found):
+        for number, score in enumerate(ordered):
             best = int(np.argmax(overlaps[number])) if crowd else -1
             hit = best >= 0 and overlaps[number][best] >= ENOUGH
             if hit and crowd[best]:
@@ -51,7 +52,7 @@ def _ranked(matching: Any, label: int, images: int) -> tuple[Flags, int]:
 
 
 def _curve(right: Flags) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return how many boxes are right so far, and the best precision from there on."""
+    """Return the running number of right boxes, and the largest precision from each box on."""
     hits = np.cumsum(right, dtype=np.int64)
     precision: npt.NDArray[np.float64] = hits / np.arange(1, len(right) + 1)
     return hits, np.maximum.accumulate(precision[::-1])[::-1]

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sar_data.system import durable
 from sar_data.text import csv_lines
-from sar_data.train.metrics import titled
+from sar_data.train.metrics import title_of
 from sar_data.views.figure import save
 
 Floats = npt.NDArray[np.float64]
@@ -60,7 +60,7 @@ def _line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, colour: str)
     values = [(row["epoch"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
     known = [(epoch, value) for epoch, value in values if math.isfinite(value)]
     split, _, what = name.partition("_")
-    label = f"{split} {titled(what)}" if what else f"train {name}"
+    label = f"{split} {title_of(what)}" if what else f"train {name}"
     if known:
         best = what in FIGURES
         epoch, value = max(known, key=lambda pair: pair[1]) if best else known[-1]

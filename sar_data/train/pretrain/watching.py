@@ -13,7 +13,7 @@ from sar_data.train.data import Data
 from sar_data.train.jobs import WATCH
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.probe import neighbours
-from sar_data.train.probe.selection import scored
+from sar_data.train.probe.selection import score
 from sar_data.train.settings import Pretrain, Probe
 
 POOLING = "mean"  # of the patches' tokens, which carry what was learnt; the class token has no target of its own
@@ -47,7 +47,7 @@ class Watch:
                 known, targets, asked, [min(NEIGHBOURS, len(known))], classes=len(data.classes), temperature=TEMPERATURE
             )[0]
             logits = neighbours.logits(share, several=targets.ndim == 2)
-            figures = scored(logits, truth, data.classes)
+            figures = score(logits, truth, data.classes)
         return {f"{WATCH}{name}": value for name, value in figures.items() if name == self._name}
 
     def _open(self) -> Data:

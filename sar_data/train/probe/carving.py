@@ -1,6 +1,6 @@
-"""A val of a probe's own, where a build has none: a tenth of the train samples, in whole groups.
+"""The part of train that a probe uses in place of val: a tenth of the train samples, in whole groups.
 
-It is a function of keys and groups alone: no seed, no order, no number of ranks changes it.
+It depends on keys and groups alone, not on seed, order or number of ranks.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import xxhash
 
 from sar_data.errors import UsageError
 
-SHARE = 0.1  # of the samples, at least
-MOST = 0.5  # of them, at most: groups may be large
+SHARE = 0.1  # the least share of the samples
+MOST = 0.5  # the largest share of them, for groups may be large
 
 
-def carved(keys: Sequence[str], groups: Sequence[str | None]) -> npt.NDArray[np.bool_]:
+def carve(keys: Sequence[str], groups: Sequence[str | None]) -> npt.NDArray[np.bool_]:
     """Return which samples are set aside, bool [sample].
 
     Groups (scenes, tiles or blocks) are taken whole, in the order of their names' hashes, until a tenth of the samples
-    is reached; a group that would make it more than half is passed over. A sample without a group is a group
-    alone, and so is each sample where all are of one group. Raises UsageError for fewer than two samples.
+    is reached; a group that would make it more than half is left out. A sample without a group is a group of its
+    own, and so is each sample where all have the same group. Raises UsageError for fewer than two samples.
     """
     if len(keys) < 2:
         raise UsageError(f"select auto: expected at least 2 train samples to set one aside, found {len(keys)}")

@@ -1,4 +1,4 @@
-"""Encoded features as heads read them: rows of mapped files, float32 on the device."""
+"""Encoded features for training heads: rows of mapped files, float32 on the device."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 
 from sar_data.torch.pinned import sent
 
-CHUNK = 1024  # rows that are handed out together where all are wanted: logits of 50 heads stay in a cache
+CHUNK = 1024  # rows read at a time where all are read: the logits of 50 heads then fit into a cache
 ROOM = 0.25  # of a GPU's free memory, for one file that is kept there
 
 
 class Features:
     """The vectors of one split, by pooling and view, with targets and keys.
 
-    name      the split, or the part of one, that they are of
+    name      the split, or the part of a split
     files     pooling → an .npy file of each view
-    rows      which rows of the files are used, of as many samples
+    rows      the rows of the files that are used, one a sample
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Features:
 
     @property
     def views(self) -> int:
-        """How many views there are of each sample."""
+        """The number of views of each sample."""
         return len(next(iter(self._files.values())))
 
     def width(self, pooling: str) -> int:
@@ -61,13 +61,13 @@ class Features:
         return int(self._vectors(pooling, 0).shape[1])
 
     def take(self, pooling: str, which: Tensor, view: int = 0) -> Tensor:
-        """Return float32 [len(which), width] of some samples, by their numbers on the CPU."""
+        """Return float32 [len(which), width] of the samples with the numbers `which`, a tensor on the CPU."""
         vectors = self._vectors(pooling, view)
-        found = vectors.index_select(0, sent(self._rows[which], vectors.device))
-        return found.to(self._device).float()
+        rows = vectors.index_select(0, sent(self._rows[which], vectors.device))
+        return rows.to(self._device).float()
 
     def chunks(self, pooling: str) -> Iterator[tuple[slice, Tensor]]:
-        """Yield all samples' vectors of view 0, a thousand at a time, and which they are."""
+        """Yield slices of the samples, CHUNK each, with their vectors of view 0."""
         for start in range(0, len(self), CHUNK):
             part = slice(start, min(start + CHUNK, len(self)))
             if self._in_order:
@@ -80,11 +80,11 @@ class Features:
         return self.take(pooling, torch.arange(len(self)))
 
     def _vectors(self, pooling: str, view: int) -> Tensor:
-        """Return a file's vectors: mapped, or on a GPU that has room for them."""
+        """Return a file's vectors: mapped, or copied to a GPU that has memory for them."""
         if (pooling, view) not in self._open:
-            # "c" maps privately and writable, which torch wants; nothing is ever written.
-            found = torch.from_numpy(np.load(self._files[pooling][view], mmap_mode="c", allow_pickle=False))
-            if self._device.type == "cuda" and found.nbytes < ROOM * torch.cuda.mem_get_info(self._device)[0]:
-                found = found.to(self._device)
-            self._open[pooling, view] = found
+            # "c" maps privately and writable, as torch requires; nothing is ever written.
+            vectors = torch.from_numpy(np.load(self._files[pooling][view], mmap_mode="c", allow_pickle=False))
+            if self._device.type == "cuda" and vectors.nbytes < ROOM * torch.cuda.mem_get_info(self._device)[0]:
+                vectors = vectors.to(self._device)
+            self._open[pooling, view] = vectors
         return self._open[pooling, view]

@@ -1,4 +1,4 @@
-"""A second look around the best candidate: a finer grid, and whether the best lies on the edge of what was tried."""
+"""A finer grid around the best candidate, and a message where the best lies on the edge of the grid."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sar_data.train.probe.selection import KNN, LOGISTIC, Candidate
 from sar_data.train.settings import Probe
 
 
-def finer(best: Candidate, settings: Probe, samples: int) -> Probe | None:
-    """Return settings whose grid lies around the best candidate, None where its axis was no grid.
+def refine(best: Candidate, settings: Probe, samples: int) -> Probe | None:
+    """Return settings with a grid around the best candidate, None where the grid had a single value.
 
-    New values lie halfway to the neighbours, by ratio; on an edge of the grid they go on beyond it by half a step and
-    by a whole one. A kNN asks at most `samples` neighbours.
+    New values lie halfway to the neighbours, by ratio; at an edge of the grid, half a step and a whole step beyond it
+    are added. A kNN has at most `samples` neighbours.
     """
     if best.head == KNN:
         counts = {min(max(1, round(k)), samples) for k in _around(best.k or 1, settings.knn)} - {*settings.knn}
@@ -26,21 +26,23 @@ def finer(best: Candidate, settings: Probe, samples: int) -> Probe | None:
 
 
 def edges(best: Candidate, tried: Sequence[Candidate]) -> list[str]:
-    """Return a sentence for each number of the best candidate that is the smallest or the largest that was tried."""
-    alike = [one for one in tried if (one.head, one.pooling) == (best.head, best.pooling)]
-    told = []
+    """Return a sentence for each value of the best candidate that is the smallest or the largest of the grid."""
+    alike = [candidate for candidate in tried if (candidate.head, candidate.pooling) == (best.head, best.pooling)]
+    sentences = []
     for name, least in (("lr", 0.0), ("weight_decay", 0.0), ("k", 1), ("c", 0.0)):
         value = getattr(best, name)
-        values = {getattr(one, name) for one in alike}
+        values = {getattr(candidate, name) for candidate in alike}
         if value is None or len(values) < 2 or min(values) < value < max(values) or value <= least:
             continue
         which = "largest" if value == max(values) else "smallest"
-        told.append(f"{name.replace('_', ' ')} {value:g} is the {which} that was tried: a better one may lie beyond")
-    return told
+        sentences.append(
+            f"{name.replace('_', ' ')} {value:g} is the {which} that was tried: a better one may lie beyond"
+        )
+    return sentences
 
 
 def _around(value: float, grid: Sequence[float]) -> tuple[float, ...]:
-    """Return values around one of a grid, ascending, none where the grid has one value alone."""
+    """Return new values around a value of a grid, ascending; none where the grid has a single value."""
     below, above = ([v for v in grid if v < value], [v for v in grid if v > value])
     if not below and not above:
         return ()

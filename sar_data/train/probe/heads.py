@@ -1,12 +1,13 @@
-"""Many linear heads on the same features, trained together: a learning rate and a weight decay each.
+"""Many linear heads on the same features, trained together, each with its own learning rate and weight decay.
 
-Heads that share their input share its reading, its batch statistics and one matrix product a step, forwards and
-backwards. They meet nowhere else: what a head becomes does not depend on those beside it. Weights lie [classes, heads,
-features] and logits [classes, heads, B]: softmax and updates then run along whole vector registers, and the products
-are of the shape that few heads, too, are multiplied fast in. With the classes last a softmax takes 13 times as long.
+Heads with the same input share its reading, its batch statistics and one matrix product a step, forwards and
+backwards. Otherwise they are independent: a head's result does not depend on the others. Weights are [classes, heads,
+features] and logits [classes, heads, B]: softmax and updates then use whole vector registers, and the products are
+fast for few heads, too. With the classes last a softmax takes 13 times as long.
 
-Where classes exclude each other only differences between them count, and slopes sum to nought over them. Weights that
-do so at first do so after every step of SGD: the last class's are minus the sum of the others', and are not held.
+Where classes exclude each other, only differences between them count, and gradients sum to zero over the classes.
+Weights that sum to zero at first do so after every step of SGD: those of the last class are minus the sum of the
+others, and are not stored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sar_data.stream.bits import Purpose, mix
 
 MOMENTUM = 0.9
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW, as torch has them
-TINY = torch.finfo(torch.float32).tiny  # so that a loss is at most 87: it is told, and no slope depends on it
+TINY = torch.finfo(torch.float32).tiny  # so that a loss is at most 87: it is for the log, and no gradient depends on it
 BATCH_EPSILON, BATCH_MOMENTUM = 1e-6, 0.1  # FG-MAE's BatchNorm1d(affine=False, eps=1e-6)
 
 
@@ -43,20 +44,20 @@ class Linear(NamedTuple):
 
 
 def initial(features: int, classes: int, seed: int, device: torch.device | None = None) -> Tensor:
-    """Return first weights [features, classes]."""
+    """Return initial weights [features, classes]."""
     draw = torch.Generator().manual_seed(mix(Purpose.HEADS, seed) >> 1)
     return nn.init.trunc_normal_(torch.empty(features, classes), std=0.01, generator=draw).to(device)
 
 
 class Heads:
-    """Heads on one pooling, all from the `first` weights [features, classes], which lie on the device.
+    """Heads on one pooling; all begin with the weights `first` [features, classes], which are on the device.
 
     grid       learning rate and weight decay of each head
     norm       batch statistics (BatchNorm without weights) before the linear layer
-    several    classes do not exclude each other: multi-label soft margin, otherwise cross-entropy
+    several    classes do not exclude each other: multilabel soft margin, otherwise cross-entropy
     optimiser  "sgd" with momentum 0.9, which decays weights and biases as published probes do, or "adamw", which decays
                weights alone
-    half       products in bfloat16 while training, which most of the time goes into; what is kept stays float32
+    half       matrix products in bfloat16 while training, which take most of the time; weights stay float32
     """
 
     def __init__(
@@ -74,11 +75,11 @@ class Heads:
         self._several = several
         self._adam = optimiser == "adamw"
         self._classes = classes
-        held = classes if several or self._adam else classes - 1
-        if held < classes:
+        count = classes if several or self._adam else classes - 1
+        if count < classes:
             first = first - first.mean(dim=1, keepdim=True)
-        self.weight = first.t()[:held, None].repeat(1, len(grid), 1)
-        self.bias = torch.zeros(held, len(grid), 1, device=device)
+        self.weight = first.t()[:count, None].repeat(1, len(grid), 1)
+        self.bias = torch.zeros(count, len(grid), 1, device=device)
         self._lrs, self._decays = torch.tensor(grid, dtype=torch.float32, device=device).t()[:, :, None].unbind()
         self._decaying = any(decay for _, decay in grid)
         self._moments = [torch.zeros_like(value) for value in (self.weight, self.bias) for _ in range(1 + self._adam)]
@@ -91,26 +92,26 @@ class Heads:
 
         features float32 [B, features]; target int64 [B], or float32 [B, classes] with `several`.
         """
-        inputs = self._standardised(features).to(self._dtype)
+        inputs = self._standardise(features).to(self._dtype)
         losses, slope = self._loss(self._product(inputs, self.weight, self.bias), target)
         self._steps += 1
-        held = slope[: len(self.weight)].flatten(0, 1)
-        (self._adamw if self._adam else self._sgd)(inputs, held, self._lrs * scale)
+        stored = slope[: len(self.weight)].flatten(0, 1)
+        (self._adamw if self._adam else self._sgd)(inputs, stored, self._lrs * scale)
         return losses
 
     def losses(self, features: Tensor, target: Tensor) -> Tensor:
-        """Return the loss [heads] of a batch, by the heads as they are used after training."""
+        """Return the loss [heads] of a batch in evaluation mode."""
         return self._loss(self.logits(features), target)[0]
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return logits [classes, heads, B] by the heads as they are used after training."""
+        """Return logits [classes, heads, B] in evaluation mode."""
         if self._mean is None:
             return self._product(features, self.weight, self.bias)
         weight = self.weight * (self._var + BATCH_EPSILON).rsqrt()
         return self._product(features, weight, self.bias - (weight @ self._mean)[:, :, None])
 
     def linear(self, number: int) -> Linear:
-        """Return one head, its batch statistics folded into weight and bias."""
+        """Return a head with its batch statistics folded into weight and bias."""
         weight = self._whole(self.weight[:, number].double()).t()
         bias = self._whole(self.bias[:, number, 0].double())
         if self._mean is not None:
@@ -122,23 +123,23 @@ class Heads:
         flat = weight.flatten(0, 1).to(inputs.dtype)
         return self._whole((flat @ inputs.t()).float().add_(bias.flatten(0, 1)).view(*bias.shape[:2], len(inputs)))
 
-    def _whole(self, held: Tensor) -> Tensor:
-        """Return values [classes, …], the last class's made from those of the others where it is not held."""
-        return held if len(held) == self._classes else torch.cat((held, -held.sum(dim=0, keepdim=True)))
+    def _whole(self, stored: Tensor) -> Tensor:
+        """Return values [classes, …]; those of the last class come from the others where they are not stored."""
+        return stored if len(stored) == self._classes else torch.cat((stored, -stored.sum(dim=0, keepdim=True)))
 
-    def _standardised(self, features: Tensor) -> Tensor:
-        """Return features by the batch's own mean and variance, which are remembered unless it is of one sample."""
+    def _standardise(self, features: Tensor) -> Tensor:
+        """Return features standardised by the batch's mean and variance, which are recorded for two samples or more."""
         if self._mean is None:
             return features
         mean, var = (self._mean, self._var) if len(features) > 1 else (None, None)
         return torch.batch_norm(features, None, None, mean, var, True, BATCH_MOMENTUM, BATCH_EPSILON, False)
 
     def _loss(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean loss [heads], and the slope [classes, heads, B] of its sum over samples and classes."""
+        """Return the mean loss [heads], and the gradient [classes, heads, B] of its sum over samples and classes."""
         if self._several:
-            wanted = target.t()[:, None]
-            losses = (nn.functional.softplus(logits) - logits * wanted).mean(dim=(0, 2))
-            return losses, logits.sigmoid_().sub_(wanted)
+            truth = target.t()[:, None]
+            losses = (nn.functional.softplus(logits) - logits * truth).mean(dim=(0, 2))
+            return losses, logits.sigmoid_().sub_(truth)
         place = target.expand(1, logits.shape[1], -1)
         likely = logits.softmax(dim=0)
         right = likely.gather(0, place)
@@ -146,7 +147,7 @@ class Heads:
         return -right.clamp_min_(TINY).log_().mean(dim=(0, 2)), likely
 
     def _share(self, count: int) -> float:
-        """Return what one sample's slope counts in the mean."""
+        """Return the weight of a sample's gradient in the mean."""
         return 1 / (count * self._classes if self._several else count)
 
     def _sgd(self, inputs: Tensor, slope: Tensor, lrs: Tensor) -> None:

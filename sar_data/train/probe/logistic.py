@@ -1,7 +1,7 @@
-"""Logistic regression by L-BFGS: the convex end of probing, with a penalty instead of a learning rate.
+"""Logistic regression by L-BFGS: a convex probe, with a penalty instead of a learning rate.
 
-The objective is scikit-learn's, C · Σ loss + ½ ‖weights‖², divided by C · n; biases go free. Features are standardised
-with their means and deviations first, so that one C means the same for every encoder.
+The objective is scikit-learn's, C · Σ loss + ½ ‖weights‖², divided by C · n; biases have no penalty. Features are
+standardised by their means and deviations first, so that a value of C means the same for every encoder.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from torch import Tensor
 from sar_data.train.probe.heads import Linear
 
 ITERATIONS = 300
-FLAT = 1e-4  # the largest slope that counts as none, scikit-learn's default
-SMALLEST = 1e-6  # deviation of a feature, below which it is a constant and says nothing
+FLAT = 1e-4  # gradients up to this count as zero: scikit-learn's default
+SMALLEST = 1e-6  # a feature with a smaller deviation counts as constant
 
 _log = logging.getLogger("sar_data.train")
 
 
 def fit(features: Tensor, targets: Tensor, penalties: Sequence[float], *, classes: int) -> list[Linear]:
-    """Return the regression for each inverse penalty C, on features as they are given.
+    """Return the regression for each inverse penalty C, for features that are not standardised.
 
-    features float32 [n, D]; targets int64 [n] (multinomial) or zeros and ones [n, classes] (one regression a class).
-    Each C starts from the one before. A regression that has not converged is used as it is, and the log says so.
+    features float32 [n, D]; targets int64 [n] (multinomial) or zeros and ones [n, classes] (a regression a class).
+    Each C starts from the result of the smaller one. A regression that does not converge is used, with a warning.
     """
     deviation, mean = torch.std_mean(features, dim=0, correction=0)
     scale = torch.where(deviation > SMALLEST, 1 / deviation.clamp_min(SMALLEST), 0.0)
     inputs = (features - mean) * scale
     weight = torch.zeros(features.shape[1], classes, device=features.device, requires_grad=True)
     bias = torch.zeros(classes, device=features.device, requires_grad=True)
-    found: list[Linear] = [Linear(weight, bias)] * len(penalties)
+    results: list[Linear] = [Linear(weight, bias)] * len(penalties)
     for place in sorted(range(len(penalties)), key=lambda i: penalties[i]):
         _descend(inputs, targets, weight, bias, penalties[place])
         folded = weight.detach() * scale[:, None]
-        found[place] = Linear(folded, bias.detach() - mean @ folded)
-    return found
+        results[place] = Linear(folded, bias.detach() - mean @ folded)
+    return results
 
 
 def _descend(inputs: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, penalty: float) -> None:

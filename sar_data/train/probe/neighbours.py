@@ -1,7 +1,7 @@
-"""k nearest neighbours by cosine, with weighted votes: the one classifier that learns nothing.
+"""k nearest neighbours by cosine, with weighted votes: a classifier without training.
 
-A neighbour of similarity s votes with exp(s / temperature) (Wu et al. 2018, arXiv 1805.01978, eq. of their kNN; DINO
-probes so). For classes that do not exclude each other, a class's score is the share of the votes that have it.
+A neighbour of similarity s votes with exp(s / temperature) (Wu et al. 2018, arXiv 1805.01978, and DINO use
+this). For classes that do not exclude each other, a class's score is the share of the votes that have it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 
-MOST_CELLS = 1 << 25  # similarities held at once: 128 MiB
+MOST_CELLS = 1 << 25  # similarities in memory at a time: 128 MiB
 LEAST_SHARE = 1e-6  # of the votes, so that no logit is infinite
 
 
 def check(counts: Sequence[int], known: int) -> None:
-    """Raise UsageError where some k of `counts` is more than there are samples to be neighbours."""
+    """Raise UsageError where some k of `counts` is larger than the number of samples, `known`."""
     if max(counts, default=0) > known:
         raise UsageError(f"knn {max(counts)}: expected at most the {known} train samples: choose a smaller `knn=…`")
 
@@ -27,9 +27,9 @@ def check(counts: Sequence[int], known: int) -> None:
 def shares(
     known: Tensor, targets: Tensor, asked: Tensor, counts: Sequence[int], *, classes: int, temperature: float
 ) -> list[Tensor]:
-    """Return for each k of `counts` the share of the votes [asked, classes] that every class has.
+    """Return for each k of `counts` the share of the votes [m, classes] that every class has.
 
-    known, asked  float32 features [n, D] and [m, D] on one device, of any length of the vectors
+    known, asked  float32 features [n, D] and [m, D] on the same device; the lengths of the vectors do not count
     targets       of `known`: int64 [n], or zeros and ones [n, classes]
     Raises UsageError where there are fewer than k neighbours.
     """
@@ -38,17 +38,17 @@ def shares(
     has = F.one_hot(targets, classes).float() if targets.ndim == 1 else targets.float()
     table = F.normalize(known, dim=1).t()
     rows = max(1, MOST_CELLS // len(known))
-    found: list[list[Tensor]] = [[] for _ in counts]
+    parts: list[list[Tensor]] = [[] for _ in counts]
     for part in torch.split(asked, rows):
         near, which = (F.normalize(part, dim=1) @ table).topk(most, dim=1)
         votes = ((near - near[:, :1]) / temperature).exp()
-        for one, k in zip(found, counts, strict=True):
+        for part_shares, k in zip(parts, counts, strict=True):
             weighed = torch.einsum("qk,qkc->qc", votes[:, :k], has[which[:, :k]])
-            one.append(weighed / votes[:, :k].sum(dim=1, keepdim=True))
-    return [torch.cat(one) for one in found]
+            part_shares.append(weighed / votes[:, :k].sum(dim=1, keepdim=True))
+    return [torch.cat(part_shares) for part_shares in parts]
 
 
 def logits(share: Tensor, *, several: bool) -> Tensor:
-    """Return scores whose softmax, or with `several` whose sigmoid, is the share of the votes."""
+    """Return logits whose softmax, or with `several` whose sigmoid, is the share of the votes."""
     share = share.clamp(LEAST_SHARE, 1 - LEAST_SHARE)
     return share.logit() if several else share.log()

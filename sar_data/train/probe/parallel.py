@@ -1,7 +1,7 @@
-"""Pieces of work that do not meet, side by side on a processor: its cores are dealt out to them.
+"""Independent pieces of work in parallel on a processor, with a share of its cores each.
 
-Two matrix products of one thread each take as long as the two one after the other on both cores. All that lies between
-them is too small to be shared out, and takes half the time where two threads do it at once.
+Two matrix products at once with a thread each take as long as one after the other with both cores. The operations
+between them are too small for several threads each, and take half the time where two threads run at once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-def abreast(work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device) -> list[Result]:
+def run_parallel(work: Callable[[Piece], Result], pieces: Sequence[Piece], device: torch.device) -> list[Result]:
     """Return work(piece) of each piece, in their order, as many at a time as torch has threads on the processor.
 
-    On a GPU they are done one after the other. What one of them raises is raised once those under way have ended; none
-    is begun after it.
+    On a GPU they run one after the other. After an exception in a piece no other piece begins, and the exception is
+    raised once the running pieces have ended.
     """
     threads = torch.get_num_threads()
     workers = min(threads, len(pieces)) if device.type == "cpu" else 1
@@ -35,4 +35,4 @@ def abreast(work: Callable[[Piece], Result], pieces: Sequence[Piece], device: to
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     finally:
-        torch.set_num_threads(threads)  # the workers' number would be that of threads to come
+        torch.set_num_threads(threads)  # otherwise later threads would have the workers' number

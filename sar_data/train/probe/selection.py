@@ -1,4 +1,4 @@
-"""All classifiers that a probe tries on one set of features, each scored on the split that the best is chosen on."""
+"""All classifiers that a probe tries on the features, each scored on the split that chooses the best."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sar_data.errors import UsageError, unknown
 from sar_data.stream.bits import Purpose
 from sar_data.stream.order import permutation
 from sar_data.torch.pinned import sent
-from sar_data.train.metrics import confusion, multiclass, several
+from sar_data.train.metrics import confusion, multiclass, multilabel_figures
 from sar_data.train.models import HEADS
 from sar_data.train.probe import logistic, neighbours
 from sar_data.train.probe.features import Features
@@ -27,7 +27,7 @@ KNN, LOGISTIC = "knn", "logistic"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one classifier is: a kind of head on a pooling, and what else decides it."""
+    """A classifier: a kind of head on a pooling, and its parameters."""
 
     head: str
     pooling: str
@@ -37,13 +37,13 @@ class Candidate:
     c: float | None = None
 
     def __str__(self) -> str:
-        told = (("lr", self.lr), ("weight decay", self.weight_decay), ("k", self.k), ("C", self.c))
-        return ", ".join([f"{self.head} on {self.pooling}", *(f"{n} {v:g}" for n, v in told if v is not None)])
+        numbers = (("lr", self.lr), ("weight decay", self.weight_decay), ("k", self.k), ("C", self.c))
+        return ", ".join([f"{self.head} on {self.pooling}", *(f"{n} {v:g}" for n, v in numbers if v is not None)])
 
 
 @dataclass(slots=True)
-class Tried:
-    """A candidate, its figures on the split chosen on (none where it diverged), and the log of its training."""
+class Trial:
+    """A candidate, its figures on the split that chooses (none where it diverged), and the log of its training."""
 
     candidate: Candidate
     figures: dict[str, float]
@@ -52,23 +52,23 @@ class Tried:
 
 
 def groups(settings: Probe, poolings: Sequence[str]) -> list[tuple[str, str]]:
-    """Return what is tried, as (head, pooling), the kinds that work on one input together.
+    """Return the groups of candidates to try, as (head, pooling).
 
-    Raises UsageError for an unknown head, and where nothing is to be tried.
+    Raises UsageError for an unknown head, and where there is no candidate.
     """
     for head in settings.heads:
         if head not in HEADS:
             raise unknown("head", head, HEADS)
     grid = bool(settings.lrs and settings.weight_decays)
-    others = (head for head, wanted in ((KNN, settings.knn), (LOGISTIC, settings.logistic)) if wanted)
+    others = (head for head, values in ((KNN, settings.knn), (LOGISTIC, settings.logistic)) if values)
     heads = [*(settings.heads if grid else ()), *others]
-    found = [(head, pooling) for pooling in poolings for head in heads]
-    if not found:
+    pairs = [(head, pooling) for pooling in poolings for head in heads]
+    if not pairs:
         raise UsageError("probe: nothing to try: give heads with lrs and weight_decays, knn or logistic, and a pooling")
-    return found
+    return pairs
 
 
-def tried(
+def try_group(
     head: str,
     pooling: str,
     train: Features,
@@ -76,48 +76,48 @@ def tried(
     settings: Probe,
     classes: Sequence[str],
     look: Callable[[], None],
-) -> list[Tried]:
-    """Train one group on `train` and score it on `judged`; `look` is called now and then, and may raise."""
+) -> list[Trial]:
+    """Train a group on `train` and score it on `judged`; `look` is called after each epoch, and may raise."""
     if head == KNN:
         return _neighbours(pooling, train, judged, settings, classes)
     if head == LOGISTIC:
         fitted = logistic.fit(train.whole(pooling), train.target, settings.logistic, classes=len(classes))
         pairs = zip(settings.logistic, fitted, strict=True)
-        found = [Tried(Candidate(head, pooling, c=c), {}, line) for c, line in pairs]
+        trials = [Trial(Candidate(head, pooling, c=c), {}, line) for c, line in pairs]
     else:
-        found = _heads(head, pooling, train, judged, settings, classes, look)
-    for one in found:
-        one.linear = one.linear and one.linear.to(torch.device("cpu"))  # it may cross to other ranks
-        one.figures = scored(answers(one, train, judged, settings, len(classes)), judged.target, classes)
-    return found
+        trials = _heads(head, pooling, train, judged, settings, classes, look)
+    for trial in trials:
+        trial.linear = trial.linear and trial.linear.to(torch.device("cpu"))  # it may be sent to other ranks
+        trial.figures = score(answers(trial, train, judged, settings, len(classes)), judged.target, classes)
+    return trials
 
 
-def answers(one: Tried, train: Features, asked: Features, settings: Probe, classes: int) -> Tensor:
+def answers(trial: Trial, train: Features, asked: Features, settings: Probe, classes: int) -> Tensor:
     """Return a candidate's logits [sample, class] of a split."""
-    pooling = one.candidate.pooling
-    if one.linear is not None:
-        line = one.linear.to(asked.target.device)
+    pooling = trial.candidate.pooling
+    if trial.linear is not None:
+        line = trial.linear.to(asked.target.device)
         return torch.cat([line.logits(vectors) for _, vectors in asked.chunks(pooling)])
     share = neighbours.shares(
         train.whole(pooling),
         train.target,
         asked.whole(pooling),
-        [one.candidate.k or 0],
+        [trial.candidate.k or 0],
         classes=classes,
         temperature=settings.temperature,
     )[0]
     return neighbours.logits(share, several=train.target.ndim == 2)
 
 
-def scored(logits: Tensor, target: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """Return the figures of a split by name; none where the logits are no numbers."""
-    values, wanted = logits.cpu().numpy(), target.cpu().numpy()
+def score(logits: Tensor, target: Tensor, classes: Sequence[str]) -> dict[str, float]:
+    """Return the figures of a split by name; none where logits are not finite."""
+    values, truth = logits.cpu().numpy(), target.cpu().numpy()
     if not np.isfinite(values).all():
         return {}
-    if wanted.ndim == 2:
-        figures = several(wanted.astype(np.int64), values, classes)
+    if truth.ndim == 2:
+        figures = multilabel_figures(truth.astype(np.int64), values, classes)
     else:
-        figures = multiclass(confusion(wanted, values.argmax(axis=1), len(classes)), classes)
+        figures = multiclass(confusion(truth, values.argmax(axis=1), len(classes)), classes)
     return {name: value for name, value in figures.items() if isinstance(value, float)}
 
 
@@ -129,7 +129,7 @@ def _heads(
     settings: Probe,
     classes: Sequence[str],
     look: Callable[[], None],
-) -> list[Tried]:
+) -> list[Trial]:
     grid = [(lr, decay) for lr in settings.lrs for decay in settings.weight_decays]
     heads = Heads(
         initial(train.width(pooling), len(classes), settings.seed, train.target.device),
@@ -139,7 +139,7 @@ def _heads(
         optimiser=settings.optimiser,
         half=settings.amp == "bf16",
     )
-    found = [Tried(Candidate(head, pooling, lr, decay), {}) for lr, decay in grid]
+    trials = [Trial(Candidate(head, pooling, lr, decay), {}) for lr, decay in grid]
     step = 0
     for epoch in range(settings.epochs):
         look()
@@ -152,16 +152,16 @@ def _heads(
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 == settings.epochs
         seen = _loss(heads, judged, pooling).tolist() if due else []
         for i, loss in enumerate(torch.stack(losses).mean(dim=0).tolist()):
-            row = {"head": str(found[i].candidate), "epoch": epoch + 1, "step": step}
+            row = {"head": str(trials[i].candidate), "epoch": epoch + 1, "step": step}
             row |= {"lr": grid[i][0] * scale, "loss": loss}
-            found[i].log.append(row | ({f"{judged.name}_loss": seen[i]} if seen else {}))
-    for i, one in enumerate(found):
-        one.linear = heads.linear(i)
-    return found
+            trials[i].log.append(row | ({f"{judged.name}_loss": seen[i]} if seen else {}))
+    for i, trial in enumerate(trials):
+        trial.linear = heads.linear(i)
+    return trials
 
 
 def _batches(count: int, epoch: int, settings: Probe) -> Iterator[tuple[int, int, Tensor]]:
-    """Yield the number of each step, how many there are, and its samples; what does not fill a step is left out."""
+    """Yield each step's number, the number of steps, and its samples; samples after the last whole step are omitted."""
     size = min(settings.batch_size, count)
     order = torch.from_numpy(permutation(count, Purpose.FEATURES, settings.seed, epoch))
     for number in range(count // size):
@@ -176,8 +176,8 @@ def _loss(heads: Heads, judged: Features, pooling: str) -> Tensor:
 
 def _neighbours(
     pooling: str, train: Features, judged: Features, settings: Probe, classes: Sequence[str]
-) -> list[Tried]:
-    found = neighbours.shares(
+) -> list[Trial]:
+    shares = neighbours.shares(
         train.whole(pooling),
         train.target,
         judged.whole(pooling),
@@ -187,6 +187,6 @@ def _neighbours(
     )
     several = train.target.ndim == 2
     return [
-        Tried(Candidate(KNN, pooling, k=k), scored(neighbours.logits(share, several=several), judged.target, classes))
-        for k, share in zip(settings.knn, found, strict=True)
+        Trial(Candidate(KNN, pooling, k=k), score(neighbours.logits(share, several=several), judged.target, classes))
+        for k, share in zip(settings.knn, shares, strict=True)
     ]

@@ -1,6 +1,6 @@
-"""Files of vectors that several ranks write together: there once they are whole, mapped when they are read.
+"""Files of vectors that several ranks write together: they appear once they are whole, and are mapped for reading.
 
-    PLACE/cls.npy, mean.npy, …  identity.json         one file a pooling, and what the vectors are of
+    PLACE/cls.npy, mean.npy, …  identity.json         one file a pooling, and the identity of the vectors
 
 All ranks write into the same files, so PLACE must be in a folder that all of them see.
 """
@@ -28,8 +28,8 @@ Put = Callable[[int, Mapping[str, Vectors]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """The vectors of one split and view, `count` of each pooling. `identity` is all that decides what they are."""
+class VectorFiles:
+    """The files of vectors of one split and view, `count` of each pooling. `identity` decides the vectors."""
 
     folder: Path
     identity: Mapping[str, Any]
@@ -48,37 +48,37 @@ class Shelf:
         return self.folder / f"{self.split}-{self.view}-{hashlib.sha256(identity).hexdigest()[:16]}"
 
     def file(self, pooling: str) -> Path:
-        """Return the file of one pooling, which may not be there yet."""
+        """Return the path of one pooling's file, which may be missing."""
         return self.path / f"{pooling}.npy"
 
-    def lacking(self, widths: Mapping[str, int]) -> dict[str, int]:
-        """Return the poolings, with the lengths of their vectors, that have no whole file of such vectors."""
+    def missing(self, widths: Mapping[str, int]) -> dict[str, int]:
+        """Return the poolings that have no whole file of vectors of the length that `widths` has for them."""
         return {pooling: width for pooling, width in widths.items() if not self._whole(pooling, width)}
 
     def _whole(self, pooling: str, width: int) -> bool:
         if not self.file(pooling).is_file():
-            return False  # not there, or a pipe, which would block its reader
+            return False  # missing, or a pipe, which would block its reader
         try:
-            found: Vectors = np.load(self.file(pooling), mmap_mode="r", allow_pickle=False)
+            vectors: Vectors = np.load(self.file(pooling), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
-            return False  # cut short: it is made anew
-        return found.shape == (self.count, width) and found.dtype == self.dtype
+            return False  # truncated: it is encoded again
+        return vectors.shape == (self.count, width) and vectors.dtype == self.dtype
 
     @contextmanager
-    def writing(self, widths: Mapping[str, int], ranks: Ranks) -> Iterator[Put]:
-        """Yield `put(first, {pooling: vectors})` for files that appear when every rank's block has ended well.
+    def create(self, widths: Mapping[str, int], ranks: Ranks) -> Iterator[Put]:
+        """Yield `put(first, {pooling: vectors})`; the files appear once every rank's block has ended without an error.
 
         Raises TargetError where the disk is full. Files are written, not mapped: on a full disk a map ends the process
-        without a word.
+        without a message.
         """
         with durable.explain_errors(self.path, "features"), ExitStack() as stack:
             partial = ranks.gather(self._begin(widths, stack) if ranks.first else {})[0]
-            files = {pooling: (_opened(path, stack), _offset(path)) for pooling, path in partial.items()}
+            files = {pooling: (_open(path, stack), _offset(path)) for pooling, path in partial.items()}
 
-            def put(first: int, found: Mapping[str, Vectors]) -> None:
+            def put(first: int, vectors: Mapping[str, Vectors]) -> None:
                 for pooling, (descriptor, offset) in files.items():
-                    rows = np.ascontiguousarray(found[pooling], self.dtype)
-                    if len(rows):  # a rank's share of the last step may be padding alone
+                    rows = np.ascontiguousarray(vectors[pooling], self.dtype)
+                    if len(rows):  # a rank's share of the last step may be only padding
                         at = offset + first * widths[pooling] * self.dtype.itemsize
                         durable.write_all(descriptor, rows.data, at)
 
@@ -93,7 +93,7 @@ class Shelf:
             ranks.wait()
 
     def _begin(self, widths: Mapping[str, int], stack: ExitStack) -> dict[str, Path]:
-        """Make a partial file of zeros for each pooling; two runs may do so at once, and the last one's files stay."""
+        """Create a partial file of zeros for each pooling; of two runs at once, the later one's stay."""
         self.path.mkdir(parents=True, exist_ok=True)
         durable.sweep(self.path)
         durable.write(self.path / "identity.json", json.dumps(self.identity, indent=1).encode())
@@ -110,7 +110,7 @@ class Shelf:
         return partial
 
 
-def _opened(path: Path, stack: ExitStack) -> int:
+def _open(path: Path, stack: ExitStack) -> int:
     descriptor = private.open_file(path, os.O_WRONLY)
     stack.callback(os.close, descriptor)
     return descriptor

@@ -1,1 +1,1 @@
-"""What a run is made of: loop, step, evaluation, checkpoint, folder, outcome."""
+"""The parts of a run: loop, step, evaluation, checkpoint, folder, outcome."""

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, and read without executing anything."""
+"""Checkpoints: written whole or not at all, and read without executing anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAST, BEST = "last.pt", "best.pt"
 
 
 def save(path: Path, **state: Any) -> None:
-    """Write a checkpoint atomically; raise TargetError where the disk refuses."""
+    """Write a checkpoint atomically; raise TargetError where the disk refuses it."""
     sink = io.BytesIO()
     torch.save({"version": VERSION, **state}, sink)
     with durable.explain_errors(path):
@@ -29,8 +29,8 @@ def save(path: Path, **state: Any) -> None:
 
 
 @contextmanager
-def fitting(path: Path, expected: str) -> Iterator[None]:
-    """Raise RunError naming a checkpoint where its state, a stranger's perhaps, fits nothing that it is loaded into."""
+def explain_mismatch(path: Path, expected: str) -> Iterator[None]:
+    """Raise RunError with the checkpoint's path where its state does not fit the model that it is loaded into."""
     try:
         yield
     except SarDataError:
@@ -40,17 +40,17 @@ def fitting(path: Path, expected: str) -> Iterator[None]:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Return a checkpoint's state on the CPU, None where there is none; raise RunError where it is not one of ours."""
+    """Return a checkpoint's state on the CPU, None where there is no file; raise RunError where it is no checkpoint."""
     if not path.exists():
         return None
     try:
         state = unpickled(path)
     except (BuildError, Unreadable, UnpicklingError) as error:
         raise RunError(
-            f"{path}: expected a checkpoint of a run, cannot read it: {error}; remove it to go on"
+            f"{path}: expected a checkpoint of a run, cannot read it: {error}; remove it to continue"
         ) from error
-    found = state.get("version") if isinstance(state, dict) else None
-    if not isinstance(found, int) or found != VERSION:
-        told = found if isinstance(found, int | str) else type(state).__name__
-        raise RunError(f"{path}: expected a checkpoint of version {VERSION}, found {told!r:.80}")
+    version = state.get("version") if isinstance(state, dict) else None
+    if not isinstance(version, int) or version != VERSION:
+        description = version if isinstance(version, int | str) else type(state).__name__
+        raise RunError(f"{path}: expected a checkpoint of version {VERSION}, found {description!r:.80}")
     return dict(state)

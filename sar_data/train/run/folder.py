@@ -1,7 +1,7 @@
-"""A run's folder: what was asked, what came out, and the state to go on from.
+"""The folder of a run: its options, its results, and the state to continue from.
 
-config.json          every resolved option, what the model takes and says, the build (or the builds, and how they are
-                     one set) and its digests, the weights and their hash, the environment
+config.json          every resolved option, the model's input and output, the build (or the builds, and how they are
+                     combined) and its digests, the weights and their hash, the environment
 metrics.json         split → metric → value
 predictions.parquet  one row a sample and split
 log.jsonl            one row an epoch; curves.png and tensorboard/ show it
@@ -26,7 +26,7 @@ from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.system import durable, locks
 from sar_data.system.regular import read_regular
 from sar_data.train import documents
-from sar_data.train.builds import One
+from sar_data.train.builds import OpenBuild
 from sar_data.train.data import Data
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.preset import Preset
@@ -34,14 +34,14 @@ from sar_data.train.ranks import Ranks
 from sar_data.train.settings import Settings
 
 LOG = "log.jsonl"
-# What may change when a run goes on, for it changes neither weights nor predictions.
+# These may change when a run continues, for they change neither weights nor predictions.
 FREE = (*("threads", "device", "checkpoint_every", "features", "metrics", "picture_format"), *("watch", "watch_every"))
-SPOKEN = ("path", "title", "licence", "citation", "evidence", "format", "split_policy")  # of a build: words
+TEXTS = ("path", "title", "licence", "citation", "evidence", "format", "split_policy")  # of a build
 PACKAGES = ("torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy")
 
 
 class Folder:
-    """The folder of one run at `path`; `say` is told in a line how the training goes."""
+    """The folder of one run at `path`; `say` gets a line now and then about the progress of the training."""
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self.path, self.say = path, say
@@ -51,24 +51,24 @@ class Folder:
 
     @property
     def begun(self) -> bool:
-        """Say whether the run is there, seen from this machine."""
+        """Whether the run has its config.json, seen from this machine."""
         return (self.path / CONFIG).is_file()
 
     @property
     def finished(self) -> bool:
-        """Say whether the run ended and has its metrics."""
+        """Whether the run ended and has its metrics."""
         return (self.path / METRICS).is_file()
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Write config.json, or check that the run that is there was asked for the same; raise UsageError otherwise.
+        """Write config.json, or check that the existing run has the same options; raise UsageError where it has others.
 
-        A run that was refused before its first checkpoint has left config.json alone, and begins anew. Raises RunError
-        while another process is at work in the folder, and for a link in it to a folder: what is written there would
-        be elsewhere.
+        A run that was refused before its first checkpoint has left only config.json, and begins again. Raises RunError
+        while another process works in the folder, and for a link to a folder in it: files written there would be
+        elsewhere.
         """
         with durable.explain_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._hold()
+            self._lock_folder()
             entries = list(self.path.iterdir())
         if linked := next((entry for entry in entries if entry.is_symlink() and entry.is_dir()), None):
             raise RunError(f"{linked}: expected a folder of the run, found a link: put the folder itself in its place")
@@ -76,14 +76,14 @@ class Folder:
         if there and CONFIG not in there:
             raise UsageError(f"`out={self.path}`: expected a run or an empty folder, found other files")
         if len(there) > 1:
-            self._same(documents.config(self.path), config)
+            self._check_same(documents.config(self.path), config)
         else:
             write(self.path / CONFIG, config)
         durable.sweep(self.path)
         durable.sweep(self.checkpoints)
 
-    def _hold(self) -> None:
-        """Keep other processes out until `close`, or the end of this one."""
+    def _lock_folder(self) -> None:
+        """Lock the folder until `close` or the end of this process; raise RunError where another process has it."""
         self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             free = locks.try_lock(self._lock)
@@ -91,12 +91,12 @@ class Folder:
             return  # some shared file systems have no locks
         if not free:
             raise RunError(
-                f"`out={self.path}`: another process is at work on this run: wait for it, or take another `out=…`; "
+                f"`out={self.path}`: another process works on this run: wait for it, or take another `out=…`;  "
                 "several ranks are started by torchrun"
             )
 
-    def _same(self, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        told, asked = (
+    def _check_same(self, before: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        earlier, asked = (
             {
                 **document["settings"],
                 **document.get("together", {}),
@@ -106,45 +106,45 @@ class Folder:
             }
             for document in (before, json.loads(json.dumps(config)))
         )
-        names = sorted(told.keys() | asked.keys()) if told["job"] == asked["job"] else ["job"]
+        names = sorted(earlier.keys() | asked.keys()) if earlier["job"] == asked["job"] else ["job"]
         other = [
-            f"{name} was {told.get(name)}, now {asked.get(name)}"
+            f"{name} was {earlier.get(name)}, now {asked.get(name)}"
             for name in names
-            if name not in FREE and told.get(name) != asked.get(name)
+            if name not in FREE and earlier.get(name) != asked.get(name)
         ]
         if other:
             raise UsageError(f"`out={self.path}` holds another run: {'; '.join(other)}. Take another `out=…`")
         ranks = [document.get("environment", {}).get("ranks", 1) for document in (before, config)]
         if ranks[0] != ranks[1]:
             self.say(
-                f"{ranks[1]} ranks go on with what {ranks[0]} began: a step has as many times `batch_size=…` samples"
+                f"{ranks[1]} ranks continue what {ranks[0]} began: a step has {ranks[1]} times `batch_size=…` samples"
             )
 
     def log(self, rows: Sequence[Mapping[str, Any]], epochs: int, score: str) -> None:
-        """Write the log so far, its last row to TensorBoard, and say of it loss, score and speed in a line of 80."""
+        """Write the log so far, its last row to TensorBoard, and say its loss, score and speed in a line."""
         self.record(rows)
         row = rows[-1]
-        told = "; test chooses the epoch, as published" if any(name.startswith("test_") for name in row) else ""
+        choice = "; test chooses the epoch, as published" if any(name.startswith("test_") for name in row) else ""
         shown = ", ".join(f"{name} {row[name]:.3f}" for name in ("loss", score) if name in row)
         self.say(
             f"epoch {row['epoch']} of {epochs}: {shown}; {row['samples_s']:,.0f} samples/s, "
-            f"{row['waiting']:.1%} waiting{told}"
+            f"{row['waiting']:.1%} waiting{choice}"
         )
 
     def record(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the log so far, and its last row to TensorBoard."""
         durable.write(self.path / LOG, "".join(f"{json.dumps(row)}\n" for row in rows).encode(), sync=False)
-        self._scalars(rows[-1])
+        self._write_scalars(rows[-1])
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the log."""
+        """Return the log, a row for each epoch; raise RunError where it cannot be read."""
         path = self.path / LOG
         try:
             return [json.loads(line) for line in read_regular(path).splitlines()] if path.exists() else []
         except (BuildError, ValueError, RecursionError) as error:
             raise RunError(f"{path}: expected the log of a run, cannot read it: {error}") from error
 
-    def _scalars(self, row: Mapping[str, Any]) -> None:
+    def _write_scalars(self, row: Mapping[str, Any]) -> None:
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -155,7 +155,7 @@ class Folder:
         self._board.flush()
 
     def close(self) -> None:
-        """End the TensorBoard file, and let others in."""
+        """Close the TensorBoard file and release the lock."""
         if self._board is not None:
             self._board.close()
         if self._lock is not None:
@@ -188,32 +188,32 @@ def configuration(
             "select": data.select,
         },
         "input": data.input.model_dump(mode="json"),
-        "build": described(data),
+        "build": describe_builds(data),
         **_together(data),
         **more,
         "environment": environment(data.ranks),
     }
 
 
-def described(data: Data) -> dict[str, Any]:
-    """Return what config.json says of a build, or of several as one: their texts in a row, their samples added up."""
-    each = [_described(one) for one in data.builds.each]
+def describe_builds(data: Data) -> dict[str, Any]:
+    """Return the entry of config.json for a build, or for several: their texts joined, their samples added up."""
+    each = [_describe_build(part) for part in data.builds.each]
     if len(each) == 1:
         return each[0]
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for name in each[0]:
-        texts = [str(one[name]) for one in each if one[name]]
-        found[name] = (" + ".join(dict.fromkeys(texts)) if name in SPOKEN else "+".join(texts)) or None
-    splits = dict.fromkeys(name for one in each for name in one["samples"])
-    return found | {"samples": {name: sum(one["samples"].get(name, 0) for one in each) for name in splits}}
+        texts = [str(part[name]) for part in each if part[name]]
+        document[name] = (" + ".join(dict.fromkeys(texts)) if name in TEXTS else "+".join(texts)) or None
+    splits = dict.fromkeys(name for part in each for name in part["samples"])
+    return document | {"samples": {name: sum(part["samples"].get(name, 0) for part in each) for name in splits}}
 
 
-def _described(one: One) -> dict[str, Any]:
-    manifest = one.manifest
+def _describe_build(build: OpenBuild) -> dict[str, Any]:
+    manifest = build.manifest
     names = ("dataset", "version", "variant", "title", "licence", "citation", "format", "evidence")
     digests = ("recipe_digest", "content_digest")
     return {
-        "path": one.path,
+        "path": build.path,
         **{name: getattr(manifest, name) for name in (*names, *digests)},
         "split_policy": manifest.split_policy.policy,
         "samples": {name: split.count for name, split in manifest.splits.items()},
@@ -221,35 +221,35 @@ def _described(one: One) -> dict[str, Any]:
 
 
 def _together(data: Data) -> dict[str, Any]:
-    """Return what config.json says of several builds, and of duplicates that are left out; nothing of a build alone."""
-    found: dict[str, Any] = {}
+    """Return the entries of config.json for several builds and for duplicates left out; nothing for a build alone."""
+    document: dict[str, Any] = {}
     if data.builds.members is not None:
-        found["builds"] = [
+        document["builds"] = [
             {
-                "name": one.name,
-                **_described(one),
+                "name": build.name,
+                **_describe_build(build),
                 "classes": member.classes,
                 "figures": None if figures is None else dict(figures),
             }
-            for one, member, figures in zip(data.builds.each, data.builds.members, data.figures, strict=True)
+            for build, member, figures in zip(data.builds.each, data.builds.members, data.figures, strict=True)
         ]
-    if found or data.duplicates is not None:
-        found["together"] = asdict(data.together)
-    return found
+    if document or data.duplicates is not None:
+        document["together"] = asdict(data.together)
+    return document
 
 
 def _departures(preset: Preset, data: Data) -> list[str]:
-    """Return in what each build differs from the one that a preset repeats; of several, each sentence with its name."""
+    """Return how each build differs from that of the preset; of several builds, each sentence with the build's name."""
     several = len(data.builds) > 1
     return [
-        f"{one.name}: {text}" if several else text
-        for one in data.builds.each
-        for text in preset.departures(one.manifest, data.settings, data.channels)
+        f"{build.name}: {text}" if several else text
+        for build in data.builds.each
+        for text in preset.departures(build.manifest, data.settings, data.channels)
     ]
 
 
 def environment(ranks: Ranks) -> dict[str, Any]:
-    """Return what config.json says of the machine and its packages."""
+    """Return the entry of config.json for the machine and its packages."""
     return {
         "sar-data": __version__,
         "python": platform.python_version(),

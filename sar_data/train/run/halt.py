@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while training: the step is finished, all is saved, then the signal does what it always did."""
+"""SIGTERM and Ctrl-C while training: the step ends, all is saved, then the signal has its usual effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from sar_data.errors import SarDataError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-ECHO_S = 2.0  # a scheduler signals all processes, and torchrun hands on what it got: that is one signal, not two
+ECHO_S = 2.0  # a scheduler signals all processes, and torchrun passes its signal on: they count as one
 
 
 class Halted(SarDataError):
@@ -25,22 +25,22 @@ class Halted(SarDataError):
 
 
 class Halt:
-    """`asked` is set by a signal here, `agreed` once all ranks know, which is after a step of theirs."""
+    """`asked` is set by a signal here, `agreed` once all ranks know of it, which is after their step."""
 
     def __init__(self) -> None:
         self.asked = self.agreed = False
         self.number = 0
 
-    def leave(self, saved: str) -> None:
-        """Raise Halted."""
-        raise Halted(f"{saved}; the same command goes on from there", self.number or signal.SIGTERM)
+    def stop(self, saved: str) -> None:
+        """Raise Halted; `saved` says what is on disk."""
+        raise Halted(f"{saved}; the same command continues from there", self.number or signal.SIGTERM)
 
 
 @contextmanager
-def halting() -> Iterator[Halt]:
-    """Note signals instead of obeying them; a second one, ECHO_S later, does what it always did.
+def delay_signals() -> Iterator[Halt]:
+    """Record signals instead of obeying them; a second signal, ECHO_S later, has its usual effect.
 
-    So does one that nobody had time to heed, once the block has ended well.
+    A signal that came too late for the block to act on has its usual effect once the block ends without an error.
     """
     halt = Halt()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""The loop of every job that trains an encoder: epochs of steps, checkpoints, the best epoch, an exact resume."""
+"""The training loop of every job that trains an encoder: epochs, checkpoints, the best epoch, an exact resume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sar_data.train.jobs import WATCH, Batch, Job, Unlabelled
 from sar_data.train.ranks import Ranks
 from sar_data.train.run import checkpoint
 from sar_data.train.run.countdown import Countdown
-from sar_data.train.run.evaluate import evaluated
+from sar_data.train.run.evaluate import evaluate
 from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halt
 from sar_data.train.run.schedule import optimiser, rate
@@ -29,7 +29,7 @@ from sar_data.train.settings import Tuned
 
 @dataclass(slots=True)
 class Position:
-    """Where a training is; all of it is in every checkpoint. `rows` is the log, one row an epoch that is closed."""
+    """How far a training is; every checkpoint has all of it. `rows` is the log, one row for each complete epoch."""
 
     step: int = 0
     best: float | None = None
@@ -42,7 +42,7 @@ class Position:
 
 
 class Training:
-    """One training of one job, which goes on from the folder's last checkpoint and ends with the best weights."""
+    """One training of one job, which continues from the folder's last checkpoint and ends with the best weights."""
 
     def __init__(
         self, job: Job | Unlabelled, data: Data, settings: Tuned, ranks: Ranks, folder: Folder, halt: Halt
@@ -51,7 +51,7 @@ class Training:
         self._folder, self._halt = folder, halt
         if data.select != "last" and not data.has(data.select):
             raise UsageError(
-                f"select {data.select}: this build has no such samples to choose the best epoch on: leave `select` "
+                f"select {data.select}: this build has no such samples to choose the best epoch by: leave `select` "
                 "out, or build it with a val split"
             )
         self._loader = data.loader("train")
@@ -60,7 +60,7 @@ class Training:
         self._late: Late | None = None
         self._began = 0.0
         self._restore()
-        self._countdown = Countdown(settings.epochs, "epochs", folder.say, start=self._consumed(0))
+        self._countdown = Countdown(settings.epochs, "epochs", folder.say, start=self._epochs_done(0))
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last epoch and return the log; raise Halted at a signal once all is saved."""
@@ -69,7 +69,7 @@ class Training:
             for name, value in self._job.watched(0).items():
                 self._folder.say(f"before training: {name} {value:.3f}")
         while (epoch := len(self._position.rows)) < self._settings.epochs:
-            if self._loader.epoch == epoch:  # or else all its steps are done, and it waits to be evaluated
+            if self._loader.epoch == epoch:  # otherwise its steps are done, and the evaluation remains
                 self._epoch(epoch)
             self._finish(epoch)
             self._leave()
@@ -78,7 +78,7 @@ class Training:
             best = checkpoint.load(path)
             if best is None:
                 raise RunError(f"{path}: expected the best epoch, found nothing")
-            with checkpoint.fitting(path, "the weights of this run"):
+            with checkpoint.explain_mismatch(path, "the weights of this run"):
                 self._job.model.load_state_dict(best["model"])
         return self._position.rows
 
@@ -97,7 +97,7 @@ class Training:
     def _epoch(self, epoch: int) -> None:
         self._mode(training=True)
         self._began = time.monotonic() - self._position.seconds
-        batches = self._timed(self._data.training())
+        batches = self._measure_waiting(self._data.training())
         while group := list(islice(batches, self._settings.accumulate)):
             self._step(group)
             every = self._settings.checkpoint_every
@@ -106,7 +106,7 @@ class Training:
         self._pause(save=False)
 
     def _pause(self, *, save: bool = True) -> None:
-        """Wait for the last step, count the time, save; raise Halted where a signal came."""
+        """Wait for the last step, add up the time, save; raise Halted where a signal came."""
         self._look()
         self._position.seconds = time.monotonic() - self._began
         if save or self._halt.agreed:
@@ -115,25 +115,25 @@ class Training:
 
     def _leave(self) -> None:
         if self._halt.agreed:
-            self._halt.leave(f"{self._folder.path} is saved after {self._position.step} steps")
+            self._halt.stop(f"{self._folder.path} is saved after {self._position.step} steps")
 
     def _step(self, batches: list[Batch]) -> None:
         position, settings = self._position, self._settings
-        position.lr = rate(settings, self._consumed(len(batches)))
+        position.lr = rate(settings, self._epochs_done(len(batches)))
         for group in self._stepper.optimiser.param_groups:
             group["lr"] = position.lr * group["scale"]
-        found = self._stepper.step(batches, position.step, self._halt.asked)
+        result = self._stepper.step(batches, position.step, self._halt.asked)
         self._look()
-        self._late = Late(found, [key for batch in batches for key in batch["key"]])
+        self._late = Late(result, [key for batch in batches for key in batch["key"]])
         position.step += 1
         if self._ranks.device.type == "cpu":
-            self._look()  # nothing runs ahead here, so nothing is gained by waiting
+            self._look()  # nothing runs asynchronously here, so there is no reason to wait
         if self._ranks.first:
             note = f", loss {position.losses[-1]:.4f}" if position.losses else ""
-            self._countdown.report(self._consumed(0), note)
+            self._countdown.report(self._epochs_done(0), note)
 
     def _look(self) -> None:
-        """Read the last step's loss; raise RunError where it is no number, with the samples it came from."""
+        """Read the last step's loss; raise RunError with the keys of its samples where it is not finite."""
         if self._late is None:
             return
         late, self._late = self._late, None
@@ -149,7 +149,7 @@ class Training:
         self._halt.agreed = stopping > 0
 
     def _finish(self, epoch: int) -> None:
-        """Close an epoch: evaluate where it is due, log, save, keep the best."""
+        """Complete an epoch: evaluate where it is due, log, save, keep the best."""
         settings, position, select = self._settings, self._position, self._data.select
         row: dict[str, Any] = {
             "epoch": epoch + 1,
@@ -188,18 +188,18 @@ class Training:
         return next((name for name in row if name.startswith(WATCH)), "")
 
     def score(self, split: str, *, save: bool = False) -> tuple[Any, dict[str, Any]]:
-        """Return the predictions and the metrics of a split, with the model as it is; raise Halted at a signal."""
+        """Return the predictions and the metrics of a split by the present weights; raise Halted at a signal."""
         if not isinstance(self._job, Job):
             raise UsageError(f"{split}: expected a job that labels judge, found one of images alone")
         self._ranks.share(list(self._job.model.buffers()))
         self._mode(training=False)
         countdown = Countdown(len(self._data.keys(split)), f"samples of {split} evaluated", self._folder.say)
-        look = partial(self._heed, save, countdown)
+        look = partial(self._check_signal, save, countdown)
         with self._stepper.precision():
-            table = evaluated(self._job, self._data, split, self._ranks, look)
+            table = evaluate(self._job, self._data, split, self._ranks, look)
         return table, self._job.score(table)
 
-    def _heed(self, save: bool, countdown: Countdown, done: int) -> None:
+    def _check_signal(self, save: bool, countdown: Countdown, done: int) -> None:
         """Report the samples done; ask all ranks whether a signal came; if so, save if asked to, and raise Halted."""
         if self._ranks.first:
             countdown.report(done)
@@ -212,14 +212,14 @@ class Training:
     def _mode(self, *, training: bool) -> None:
         self._job.model.train(training)
         if self._settings.freeze:
-            self._job.encoder.eval()  # a frozen encoder keeps its batch statistics, too
+            self._job.encoder.eval()  # a frozen encoder also keeps its batch statistics
 
-    def _consumed(self, micro: int) -> float:
-        """Return the epochs of samples consumed, `micro` batches ago."""
+    def _epochs_done(self, micro: int) -> float:
+        """Return how many epochs of samples were consumed before the last `micro` batches."""
         state, total = self._loader.state_dict(), len(self._loader) * self._loader.pace.step
         return float(state["epoch"] + (state["position"] - micro * self._loader.pace.step) / total)
 
-    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _measure_waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
             before = time.monotonic()
             batch = next(batches, None)
@@ -240,7 +240,7 @@ class Training:
         )
 
     def _write(self, name: str, **state: Any) -> None:
-        """Write a checkpoint on the first rank, whose batch statistics all ranks take."""
+        """Write a checkpoint on the first rank; all ranks take its batch statistics."""
         self._ranks.share(list(self._job.model.buffers()))
         if self._ranks.first:
             about = {"channels": list(self._job.encoder.channels), "normalize": self._settings.normalize}
@@ -252,7 +252,7 @@ class Training:
         state = checkpoint.load(path)
         if state is None:
             return
-        with checkpoint.fitting(path, "the state of this run"):
+        with checkpoint.explain_mismatch(path, "the state of this run"):
             self._job.model.load_state_dict(state["model"])
             self._stepper.optimiser.load_state_dict(state["optimiser"])
             self._stepper.scaler.load_state_dict(state["scaler"])

@@ -1,4 +1,4 @@
-"""What a run leaves: metrics.json with intervals, predictions.parquet, pictures."""
+"""The results of a run: metrics.json with intervals, predictions.parquet, pictures."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from sar_data.train.data import CARVED, Data
 from sar_data.train.documents import METRICS
 from sar_data.train.jobs import Judge
 from sar_data.train.metrics import thresholds
-from sar_data.train.metrics.batched import rescored
+from sar_data.train.metrics.batched import rescore_batches
 from sar_data.train.metrics.jackknife import intervals
 from sar_data.train.metrics.thresholds import Thresholds
 from sar_data.train.pictures import curves
 from sar_data.train.pictures.drawing import Drawing
 from sar_data.train.predictions import NAME, of_build, told_apart
-from sar_data.train.predictions import read as kept
-from sar_data.train.predictions import write as keep
+from sar_data.train.predictions import read as read_predictions
+from sar_data.train.predictions import write as write_predictions
 from sar_data.train.run.folder import Folder, write
 from sar_data.train.settings import Classes
 
-PUBLISHED = "test (as published)"  # what is said wherever a figure is shown that its own split was chosen by
+PUBLISHED = "test (as published)"  # stands beside each figure of the split that chose the epoch
 
 
-def leave(
+def write_outcome(
     folder: Folder,
     job: Judge | None,
     data: Data,
@@ -39,59 +39,59 @@ def leave(
     selection: Mapping[str, Any],
     **more: Any,
 ) -> dict[str, Any]:
-    """Score each split's predictions and write all of it; return the metrics. Without a judge there are none.
+    """Score the predictions of each split, write all results and return the metrics. Without a judge there are none.
 
-    `selection` is what else there is to say of how the best epoch or head was chosen; `more` goes into metrics.json as
-    it is. metrics.json comes last: a run that has it is finished.
+    `selection` says more of how the best epoch or head was chosen; `more` goes into metrics.json unchanged.
+    metrics.json is written last: a run that has it is finished.
     """
     _draw_log(folder, data)
-    found = {} if job is None else scored(folder, job, data, tables)
+    metrics = {} if job is None else score_splits(folder, job, data, tables)
     if departures := documents.config(folder.path)["departures"]:
-        found["departures"] = departures
-    found["leakage"] = {name: figure.model_dump() for name, figure in leakage(data).items()}
+        metrics["departures"] = departures
+    metrics["leakage"] = {name: figure.model_dump() for name, figure in leakage(data).items()}
     if data.duplicates is not None:
-        found["duplicates"] = data.duplicates.counts
-    found |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
-    write(folder.path / METRICS, found)
-    return found
+        metrics["duplicates"] = data.duplicates.counts
+    metrics |= {"selection": {"asked": data.settings.select, "on": data.select, **selection}, **more}
+    write(folder.path / METRICS, metrics)
+    return metrics
 
 
-def scored(
+def score_splits(
     folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], limits: Thresholds | None = None
 ) -> dict[str, Any]:
     """Return split → metric → value with intervals; write predictions and pictures.
 
-    Figures of several labels are told under the thresholds `limits`, too, by default those that a split chooses here.
-    Of several builds there is split/NAME for each of them, too.
+    Multilabel figures are also computed with the thresholds `limits`, by default those that a split chooses here.
+    With several builds, each has figures of its own, under split/NAME.
     """
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     if data.builds.members is not None:
         tables = {split: told_apart(table) for split, table in tables.items()}
     for split, table in tables.items():
-        found[split] = _figures(job, data, split, table)
-        folder.say(f"{split}: intervals of 95 %, {found[split]['intervals']['method']}")
+        metrics[split] = _figures(job, data, split, table)
+        folder.say(f"{split}: intervals of 95 %, {metrics[split]['intervals']['method']}")
         for member in data.builds.members or ():
             if len(part := of_build(table, member.name)):
-                found[f"{split}/{member.name}"] = _figures(job, data, split, part)
-    limits = limits or _chosen(data, tables)
+                metrics[f"{split}/{member.name}"] = _figures(job, data, split, part)
+    limits = limits or _choose_thresholds(data, tables)
     for split, table in tables.items():
         if limits and split != limits.chosen_on:
-            made = thresholds.figures(table, limits.values, data.classes)
-            found[split]["thresholds"] = {"chosen_on": limits.chosen_on, **made}
+            figures = thresholds.figures(table, limits.values, data.classes)
+            metrics[split]["thresholds"] = {"chosen_on": limits.chosen_on, **figures}
     if limits:
-        found["thresholds"] = {"chosen_on": limits.chosen_on, "values": limits.by_class(data.classes)}
+        metrics["thresholds"] = {"chosen_on": limits.chosen_on, "values": limits.by_class(data.classes)}
     if tables:
-        keep(folder.path / NAME, tables, data.classes)
-    _draw(folder, job, data, tables, found)
-    return found
+        write_predictions(folder.path / NAME, tables, data.classes)
+    _draw(folder, job, data, tables, metrics)
+    return metrics
 
 
 def _draw(
-    folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], found: Mapping[str, dict[str, Any]]
+    folder: Folder, job: Judge, data: Data, tables: Mapping[str, pa.Table], metrics: Mapping[str, dict[str, Any]]
 ) -> None:
     """Draw each split's predictions."""
     for split, table in tables.items():
-        job.draw(drawing(folder, data, split), table, found[split])
+        job.draw(drawing(folder, data, split), table, metrics[split])
 
 
 def drawing(folder: Folder, data: Data, split: str) -> Drawing:
@@ -106,61 +106,61 @@ def _subject(data: Data) -> str:
 
 
 def _draw_log(folder: Folder, data: Data) -> None:
-    """Draw the log, where there is one."""
+    """Draw the log, where it exists."""
     if rows := folder.rows():
         path = folder.path / f"curves.{data.settings.picture_format}"
-        told = f", chosen on {PUBLISHED}" if data.select == "test" else ""
+        choice = f", chosen on {PUBLISHED}" if data.select == "test" else ""
         head = f": {rows[0]['head']}" if "head" in rows[0] else ""
-        curves(path, rows, f"{_subject(data)} · {folder.path.name}{head}{told}")
+        curves(path, rows, f"{_subject(data)} · {folder.path.name}{head}{choice}")
 
 
 def _figures(job: Judge, data: Data, split: str, table: pa.Table) -> dict[str, Any]:
-    found = job.score(table)
+    figures = job.score(table)
     if split == data.select == "test":
-        found["chosen_on"] = PUBLISHED
-    return found | {"intervals": intervals(table, data.classes)}
+        figures["chosen_on"] = PUBLISHED
+    return figures | {"intervals": intervals(table, data.classes)}
 
 
 def leakage(data: Data) -> Card:
-    """Return the card of a build; of several, what test of each shares with train of each, as it is trained on."""
+    """Return a build's leakage; for several, the leakage of each test split from each train split, as trained on."""
     if data.builds.members is None:
         return data.manifest.leakage
-    found: Card = {}
+    card: Card = {}
     used = set(data.loader("train").keys)
-    tables = [read_index(one.index, INDEX_COLUMNS) for one in data.builds.each]
+    tables = [read_index(build.index, INDEX_COLUMNS) for build in data.builds.each]
     for member, table in zip(data.builds.members, tables, strict=True):
         test = table.filter(pc.equal(table["split"], "test"))
-        for other, theirs in zip(data.builds.members, tables, strict=True):
-            train = theirs.filter(pa.array([other.key(key) in used for key in theirs["key"].to_pylist()]))
+        for other, rows in zip(data.builds.members, tables, strict=True):
+            train = rows.filter(pa.array([other.key(key) in used for key in rows["key"].to_pylist()]))
             shares = index_share(test, train) if len(test) else {}
-            shares.pop("key", None)  # which name other images in another build
-            found |= {f"test/{member.name}-train/{other.name}.{name}": share for name, share in shares.items()}
-    return found
+            shares.pop("key", None)  # the same key names another image in another build
+            card |= {f"test/{member.name}-train/{other.name}.{name}": share for name, share in shares.items()}
+    return card
 
 
-def _chosen(data: Data, tables: Mapping[str, pa.Table]) -> Thresholds | None:
-    """Return thresholds where labels may be several, of a split that is there to choose on."""
+def _choose_thresholds(data: Data, tables: Mapping[str, pa.Table]) -> Thresholds | None:
+    """Return thresholds of a multilabel task, chosen on val or a part of train; None without either."""
     chosen_on = next((name for name in (CARVED, "val") if name in tables), None)
     if data.task.kind != "multilabel" or chosen_on is None:
         return None
-    return Thresholds(chosen_on, thresholds.chosen(tables[chosen_on]))
+    return Thresholds(chosen_on, thresholds.choose(tables[chosen_on]))
 
 
-def again(folder: Folder, job: Judge | None, data: Data) -> dict[str, Any]:
+def finished_metrics(folder: Folder, job: Judge | None, data: Data) -> dict[str, Any]:
     """Return the metrics of a finished run.
 
-    What is asked for by now and was not then, FG-MAE's figures and pictures of another format, comes from its
+    Results that were not asked for then, such as FG-MAE's figures and pictures of another format, are made of its
     predictions.
     """
-    found, settings = documents.metrics(folder.path), data.settings
+    metrics, settings = documents.metrics(folder.path), data.settings
     if job is None or not (folder.path / NAME).exists():
-        return found
-    tables, classes = kept(folder.path / NAME)
+        return metrics
+    tables, classes = read_predictions(folder.path / NAME)
     if isinstance(settings, Classes) and settings.metrics == "fgmae-batched":
         for split, table in tables.items():
-            found[split]["fgmae_batched"] = rescored(table, classes, settings.batch_size)
-        write(folder.path / METRICS, found)
+            metrics[split]["fgmae_batched"] = rescore_batches(table, classes, settings.batch_size)
+        write(folder.path / METRICS, metrics)
     if not any(folder.path.glob(f"*.{settings.picture_format}")):
         _draw_log(folder, data)
-        _draw(folder, job, data, tables, found)
-    return found
+        _draw(folder, job, data, tables, metrics)
+    return metrics

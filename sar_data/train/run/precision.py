@@ -8,25 +8,25 @@ from typing import Any
 
 import torch
 
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}  # what --amp takes the forward pass in
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}  # the dtype of the forward pass by `amp`
 
 
 def settle(device: torch.device) -> None:
-    """Let a GPU's matrix units take float32 as TF32; processors compute exactly, and the same each time."""
+    """Let the GPU's matrix units compute float32 as TF32; processors compute exactly and reproducibly."""
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
 
 
 def precision(amp: str, device: torch.device) -> Any:
-    """Return the context that a forward pass of `amp` runs in."""
+    """Return the context for a forward pass in the precision `amp`."""
     dtype = AUTOCAST.get(amp)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """Multiply float32 as such: TF32's ten bits find other neighbours where features have large means."""
+    """Multiply in full float32: TF32's ten bits find other neighbours where features have large means."""
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:

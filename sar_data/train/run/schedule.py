@@ -1,4 +1,4 @@
-"""Learning rates and what they apply to: pure functions of how far the training is."""
+"""Learning rates and the parameters they apply to: pure functions of the progress of the training."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MOMENTUM = 0.9
 
 
 def share(settings: Settings, epochs: float) -> float:
-    """Return the share of the highest learning rate after so many epochs: linear warm-up, then half a cosine to 0.
+    """Return the share of the highest learning rate after `epochs` epochs: linear warm-up, then half a cosine to 0.
 
-    A function of the samples consumed, so that it is the same for every world and batch size.
+    It depends on the samples consumed, so it is the same for every number of ranks and batch size.
     """
     if epochs < settings.warmup:
         return epochs / settings.warmup
@@ -27,17 +27,17 @@ def share(settings: Settings, epochs: float) -> float:
 
 
 def rate(settings: Tuned, epochs: float) -> float:
-    """Return the learning rate after so many epochs: from 0 up to `lr`, then down to `min_lr`."""
+    """Return the learning rate after `epochs` epochs: from 0 up to `lr`, then down to `min_lr`."""
     lowest = 0.0 if epochs < settings.warmup else settings.min_lr
     return lowest + (settings.lr - lowest) * share(settings, epochs)
 
 
 def optimiser(model: nn.Module, encoder: Backbone, settings: Tuned) -> torch.optim.Optimizer:
-    """Return the optimiser of all that is to be trained.
+    """Return the optimiser of all parameters that are trained; raise UsageError where there are none.
 
     Every group has `scale`, the factor of its learning rate: 1 for the head and the encoder's final norm, `layer_decay`
-    for its last block, and one power more for each layer below. AdamW decays neither biases nor norms, nor
-    the tokens and positions that timm says are not to be; SGD decays all, as published recipes have them.
+    for its last block, and one power more for each layer below. AdamW applies no weight decay to biases, norms, nor
+    the tokens and positions that timm excludes; SGD applies it to all, as published recipes do.
     """
     layers = encoder.layers()
     scale = {
@@ -56,7 +56,7 @@ def optimiser(model: nn.Module, encoder: Backbone, settings: Tuned) -> torch.opt
         group = groups.setdefault(key, {"params": [], "scale": key[0], "weight_decay": key[1]})
         group["params"].append(parameter)
     if not groups:
-        raise UsageError("nothing is to be trained: the head has no parameters and `freeze=True` holds the encoder")
+        raise UsageError("there is nothing to train: the head has no parameters and `freeze=True` excludes the encoder")
     if settings.optimiser == "sgd":
         return torch.optim.SGD(list(groups.values()), lr=settings.lr, momentum=MOMENTUM)
     return torch.optim.AdamW(list(groups.values()), lr=settings.lr, betas=settings.betas)

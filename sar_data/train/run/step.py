@@ -21,7 +21,7 @@ from sar_data.train.settings import Tuned
 
 
 class Stepper:
-    """A job's model with its optimiser, ready to take steps. `model` is what evaluation calls, too."""
+    """A job's model with its optimiser, which takes steps. `model` may have the wrapper for several ranks."""
 
     def __init__(self, job: Learner, optimiser: torch.optim.Optimizer, settings: Tuned, ranks: Ranks) -> None:
         self._job, self._settings, self._ranks = job, settings, ranks
@@ -33,8 +33,10 @@ class Stepper:
         model: Any = job.model
         if settings.sync_bn:
             if kind != "cuda":
-                raise UsageError("sync_bn: batch statistics over ranks need GPUs, torch has none for processors")
-            # torch's own would drop the activations that timm has in its norms
+                raise UsageError(
+                    "sync_bn: expected GPUs, found a processor, for which torch has no such statistics: leave it out"
+                )
+            # torch's own conversion would drop the activations inside timm's norms
             model = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         if settings.channels_last:
             model = model.to(memory_format=torch.channels_last)
@@ -45,32 +47,32 @@ class Stepper:
         self.model: Any = model
 
     def precision(self) -> Any:
-        """Return the context that a forward pass runs in."""
+        """Return the context for a forward pass."""
         return precision(self._settings.amp, self._ranks.device)
 
     def step(self, batches: Sequence[Batch], number: int, stop: bool) -> Tensor:
         """Take step `number` on this rank's micro-batches; return [loss, ranks that ask to stop], of all ranks.
 
         The gradient is that of the loss over all ranks and micro-batches, not of a mean of their losses. Dropout and
-        stochastic depth draw from the seed, the step and the rank alone, so that no state of theirs is to be kept.
+        stochastic depth depend on the seed, the step and the rank alone, so that a checkpoint needs no random state.
         """
-        asked = torch.full((1,), float(stop), dtype=torch.float64, device=self._ranks.device)  # which waits for nothing
+        asked = torch.full((1,), float(stop), dtype=torch.float64, device=self._ranks.device)  # no wait
         known = self._known(batches, number) if len(batches) > 1 else None
         self._seed(number)
         self.optimiser.zero_grad(set_to_none=True)
-        found: list[Tensor] = []
+        losses: list[Tensor] = []
         for i, batch in enumerate(batches):
             with ExitStack() as stack:
                 if i < len(batches) - 1 and self._ranks.world > 1:
                     stack.enter_context(self.model.no_sync())
                 sums = self._sums(batch)
-                found.append(sums.detach())
-                # Alone, the batch's own sums are the step's: one message of a few numbers holds all that ranks share.
-                totals = self._ranks.total(torch.cat([found[0], asked])) if known is None else known
+                losses.append(sums.detach())
+                # The sums of a single batch are those of the step: one short message has all that ranks share.
+                totals = self._ranks.total(torch.cat([losses[0], asked])) if known is None else known
                 total = totals[:-1] if known is None else totals
                 self.scaler.scale(backward(sums, total, self._job.value, self._ranks.world)).backward()  # type: ignore[no-untyped-call]
         if known is not None:
-            totals = self._ranks.total(torch.cat([torch.stack(found).sum(dim=0), asked]))
+            totals = self._ranks.total(torch.cat([torch.stack(losses).sum(dim=0), asked]))
         self.scaler.step(self.optimiser)
         self.scaler.update()
         with torch.no_grad():
@@ -86,15 +88,15 @@ class Stepper:
                 if "more than 1 value per channel" not in str(error):
                     raise
                 raise UsageError(
-                    f"batch_size {len(batch['image'])}: a norm of this network has a single value a channel and no "
-                    "statistics of it: take more samples a batch"
+                    f"batch_size {len(batch['image'])}: a norm of this network has a single value per channel, which "
+                    "has no variance: take a larger `batch_size=…`"
                 ) from None
 
     def _known(self, batches: Sequence[Batch], number: int) -> Tensor:
-        """Return totals at which the loss's gradient is that of the whole step, before any of it is back-propagated.
+        """Return the sums of the whole step, which the gradient of each micro-batch needs.
 
-        Where the loss is linear in what the model decides, the targets tell; else every micro-batch goes through the
-        model twice, with the same random numbers, and buffers are put back.
+        Where the loss is linear in the model's output, the targets alone give them; else every micro-batch goes
+        through the model twice, with the same random numbers, and buffers are restored.
         """
         if self._job.linear:
             sums = torch.stack([self._job.known(batch).double() for batch in batches]).sum(dim=0)
@@ -112,7 +114,7 @@ class Stepper:
 
 
 class Late:
-    """A result read one step later, so that a GPU is never waited for while it could be fed."""
+    """A result that is read one step later, so that the GPU always has work."""
 
     def __init__(self, result: Tensor, keys: Sequence[str]) -> None:
         self.keys = list(keys)
@@ -128,5 +130,5 @@ class Late:
         """Return the numbers, waiting for them where they have not arrived."""
         if self._arrived is not None:
             self._arrived.synchronize()
-        found: list[float] = self._result.tolist()
-        return found
+        numbers: list[float] = self._result.tolist()
+        return numbers

@@ -1,4 +1,4 @@
-"""A class for every pixel: the job behind `segment`, and behind `change`, which sees several dates."""
+"""A class for every pixel: the job of `segment`, and of `change`, which reads several dates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.losses import loss
 from sar_data.train.metrics import calibration, figures, headline
-from sar_data.train.metrics.areas import counted
+from sar_data.train.metrics.areas import count_confusions
 from sar_data.train.metrics.events import by_event
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.pictures import confusion, masks, reliability
@@ -28,18 +28,18 @@ from sar_data.train.pictures.sheets import Segments, segments, spread
 from sar_data.train.predictions import changing, confusions, loss_sums, lost, pixels
 from sar_data.train.segment.decoders import DILATED, segmenter
 from sar_data.train.segment.fusion import Fusion
-from sar_data.train.segment.windows import blended
+from sar_data.train.segment.windows import blend_windows
 from sar_data.train.settings import Change, Segment
 
-POOLED = ("upernet", "upernet-diary", "upernet-smp", *DILATED)  # they see the whole image as one pixel
+POOLED = ("upernet", "upernet-diary", "upernet-smp", *DILATED)  # they average the whole image to a single pixel
 FOLDER, SHOWN = "masks", 12
 
 
 class Segmentation:
     """Train and evaluate a segmentation model; see sar_data.train.jobs.Job.
 
-    Predictions are confusion counts of each image's pixels, which add up, and its predicted mask as PNG. With the
-    auxiliary head there are twice as many sums: those of the main logits, then those of the auxiliary ones.
+    Predictions are the confusion counts of each image's pixels, which add up, and its mask as PNG. With the
+    auxiliary head the sums of the main logits are followed by those of the auxiliary logits.
     """
 
     chosen_by = "miou"
@@ -48,7 +48,7 @@ class Segmentation:
     def __init__(self, encoder: Backbone, data: Data, settings: Segment) -> None:
         _check(encoder, data, settings)
         self.encoder, self._classes, self._settings = encoder, data.classes, settings
-        self._resized = _resized(data, settings)
+        self._resized = _is_resized(data, settings)
         self.model: nn.Module = network(encoder, len(data.classes), settings, data.dates)
         self.resolved: dict[str, Any] = {"loss": settings.loss or "ce", "tile": settings.tiles}
         self._loss = loss(self.resolved["loss"], len(data.classes), data.task.kind)
@@ -66,7 +66,7 @@ class Segmentation:
         return torch.stack([weight * value for weight, value in zip(self._weights, values, strict=True)]).sum()
 
     def loss(self, predictions: pa.Table) -> float | None:
-        """Return the loss of the main logits: in evaluation there are no auxiliary ones."""
+        """Return the loss of the main logits: evaluation has no auxiliary ones."""
         sums = loss_sums(predictions)
         return None if sums is None else float(self._loss.value(torch.tensor(sums)))
 
@@ -75,23 +75,25 @@ class Segmentation:
         logits, target = self._logits(model, batch["image"]), batch["target"]
         predicted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
         count, shape = len(self._classes), predicted.shape[1:]
-        counts = counted(target.cpu().numpy(), predicted, count)
+        counts = count_confusions(target.cpu().numpy(), predicted, count)
         padded = "window" in batch and not self._resized
         sizes = batch["window"][:, 2:].tolist() if padded else [shape] * len(predicted)
         pictures = [masks.encoded(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
-        sums = torch.stack([self._loss.sums(one[None], true[None]) for one, true in zip(logits, target, strict=True)])
+        sums = torch.stack(
+            [self._loss.sums(sample[None], true[None]) for sample, true in zip(logits, target, strict=True)]
+        )
         columns = pixels(counts, confidence(logits, target)) | lost(sums.cpu().numpy())
         if self._changed is not None:
             columns |= changing(self._changed, len(counts))
         return {**columns, "mask": pa.array(pictures, pa.binary())}
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
-        found = figures(predictions, self._classes)
-        found["calibration"] = calibration.figures(predictions, self._classes)
-        return found | ({"by_event": events} if (events := by_event(predictions)) else {})
+        metrics = figures(predictions, self._classes)
+        metrics["calibration"] = calibration.figures(predictions, self._classes)
+        return metrics | ({"by_event": events} if (events := by_event(predictions)) else {})
 
     def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
-        """Write every mask to masks/SPLIT/KEY.png, a sheet of some of them with image and truth, and the confusions."""
+        """Write each mask to masks/SPLIT/KEY.png, and draw a sheet of SHOWN of them and the confusion matrix."""
         where = drawing.folder / FOLDER / drawing.split
         private.make_folders(drawing.folder, where)
         for key, png in zip(predictions["key"].to_pylist(), predictions["mask"].to_pylist(), strict=True):
@@ -114,24 +116,24 @@ class Segmentation:
     def _logits(self, model: Forward, images: Tensor) -> Tensor:
         tile = self._settings.tiles
         if tile is None:
-            found: Tensor = model(images)[0]
-            return found
-        return blended(lambda part: model(part)[0], images, tile, self._settings.overlap)
+            logits: Tensor = model(images)[0]
+            return logits
+        return blend_windows(lambda part: model(part)[0], images, tile, self._settings.overlap)
 
 
 def confidence(logits: Tensor, target: Tensor) -> npt.NDArray[np.float64]:
-    """Return what `tallied` says of the pixels of each image whose class is known."""
+    """Return the calibration tally of each image's pixels whose class is known; see metrics.calibration."""
     shares, known = logits.float().softmax(dim=1), target != IGNORE
-    sure, said = shares.max(dim=1)
+    sure, predicted = shares.max(dim=1)
     truth = shares.gather(1, target.masked_fill(~known, 0).unsqueeze(1)).squeeze(1)
     error = shares.square().sum(dim=1) - 2 * truth + 1
     row = known.nonzero()[:, 0]
-    answers = (values[known].cpu().numpy() for values in (sure, said == target, error))
-    return calibration.tallied(row.cpu().numpy(), len(target), *answers)
+    answers = (values[known].cpu().numpy() for values in (sure, predicted == target, error))
+    return calibration.tally(row.cpu().numpy(), len(target), *answers)
 
 
 def network(encoder: Backbone, classes: int, settings: Segment, dates: int) -> nn.Module:
-    """Return a fresh decoder on an encoder, for samples of so many dates."""
+    """Return a new decoder on an encoder, for samples of `dates` dates."""
     fusion = Fusion(settings.fusion, dates) if isinstance(settings, Change) else None
     return segmenter(
         encoder,
@@ -144,31 +146,31 @@ def network(encoder: Backbone, classes: int, settings: Segment, dates: int) -> n
 
 
 def _check(encoder: Backbone, data: Data, settings: Segment) -> None:
-    """Raise UsageError where build, encoder and settings do not go together."""
+    """Raise UsageError where build, encoder and settings do not fit each other."""
     if settings.head in POOLED and settings.batch_size == 1:
         raise UsageError(
-            f"head {settings.head}: expected at least 2 samples a batch, for it normalizes the means of images, found "
-            "`batch_size=1`. Take more, or `head=fpn`"
+            f"head {settings.head}: expected 2 samples a batch or more, as it normalizes means of images, found "
+            "`batch_size=1`: take a larger one, or `head=fpn`"
         )
     if settings.centre != 1:
-        raise UsageError(f"centre {settings.centre}: segment evaluates whole images, and takes 1")
+        raise UsageError(f"centre {settings.centre}: segment evaluates whole images: expected 1")
     height, width = data.samples.shape[-2:]
     if settings.image_size is not None and height != width:
-        raise UsageError(f"image_size: expected square images, found {height} × {width}: `crop=…` makes them so")
+        raise UsageError(f"image_size: expected square images, found {height} × {width}: `crop=…` makes them square")
     if settings.tiles is None:
         return
-    if _resized(data, settings):
+    if _is_resized(data, settings):
         raise UsageError(
             f"image_size {data.side}: evaluation slides windows of {settings.tiles} pixels over images as stored; omit "
             "`image_size=…`, which resizes them, or `crop=…` and `tile=…`"
         )
     if encoder.kind != "cnn" and settings.tiles != data.side:
         raise UsageError(
-            f"tile: {encoder.name} takes images of the size it is trained on only: expected `tile={data.side}`, "
+            f"tile: {encoder.name} takes only images of the size that it is trained on: expected `tile={data.side}`, "
             f"found {settings.tiles}"
         )
 
 
-def _resized(data: Data, settings: Segment) -> bool:
-    """Say whether the model sees images at another size than they are stored at."""
+def _is_resized(data: Data, settings: Segment) -> bool:
+    """Say whether images are resized before the model, from the size at which they are stored."""
     return settings.image_size is not None and data.samples.shape[-1] != settings.image_size

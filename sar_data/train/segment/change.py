@@ -1,4 +1,4 @@
-"""What changed between dates of a place, pixel by pixel: the job behind `change`."""
+"""Changes between dates of a place, pixel by pixel: the job of `change`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sar_data.train.settings import Change
 
 
 class ChangeDetection(Segmentation):
-    """Train and evaluate a model of changes: a segmentation of all dates at once, some of whose classes are a change.
+    """Train and evaluate a segmentation of all dates at once, some of whose classes are a change.
 
-    Predictions have the column `changed`, by which F1, IoU, precision and recall of change are told.
+    Predictions have the column `changed`, which F1, IoU, precision and recall of change are computed from.
     """
 
     chosen_by = "f1_change"
@@ -29,11 +29,14 @@ class ChangeDetection(Segmentation):
 
 
 def changes_of(changed: Sequence[str] | None, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the classes that are a change, by default all but the first; UsageError for one unknown."""
+    """Return the names of the classes that are a change, by default all but the first.
+
+    Raises UsageError for an unknown name, and where no class is left.
+    """
     for name in changed or ():
         if name not in classes:
             raise unknown("class of `changed`", name, classes)
-    found = tuple(classes[1:] if changed is None else changed)
-    if not found:
+    names = tuple(classes[1:] if changed is None else changed)
+    if not names:
         raise UsageError(f"changed: expected some of the classes {', '.join(classes)}, found none")
-    return found
+    return names

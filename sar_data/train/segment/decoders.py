@@ -1,15 +1,15 @@
 """Segmentation models: an encoder's levels, a neck for plain ViTs, a decoder by name, and a class for every pixel.
 
-    upernet        UPerNet as mmseg has it (sar_data/train/segment/upernet.py)
-    upernet-diary  UPerNet as the diary has it
+    upernet        mmseg's UPerNet (sar_data/train/segment/upernet.py)
+    upernet-diary  the UPerNet of the diary
     upernet-smp    UPerNet of segmentation_models_pytorch: mmseg's, with a LayerNorm on every level first
-    unet           a U-Net's, up to the size of the image (sar_data/train/segment/unet.py)
-    fpn            its FPN (Kirillov et al. 2019): GroupNorm, half as many channels at the end
+    unet           a U-Net's decoder, up to the size of the image (sar_data/train/segment/unet.py)
+    fpn            FPN of segmentation_models_pytorch (Kirillov et al. 2019): GroupNorm, half the channels at the end
     deeplabv3      its DeepLabv3 (Chen et al. 2017): rates 12, 24, 36 on an encoder dilated to stride 8
-    deeplabv3-mmseg  DeepLabv3 as mmseg has it (sar_data/train/segment/aspp.py), with an auxiliary head of 512 channels
+    deeplabv3-mmseg  mmseg's DeepLabv3 (sar_data/train/segment/aspp.py), with an auxiliary head of 512 channels
 
-Of the library only the decoders are taken. Its encoders would be second copies of timm's under other names: weights,
-layer decay and freezing would have to be written twice.
+Only the decoders of that library are used. Its encoders are copies of timm's under other names, for which weights,
+layer decay and freezing would have to be written a second time.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from sar_data.train.segment.dilation import dilate
 from sar_data.train.segment.fusion import Fusion
 from sar_data.train.segment.pyramid import Feature2Pyramid
 from sar_data.train.segment.unet import UNet
-from sar_data.train.segment.upernet import DROPOUT, convolution, diary_form, mmseg_form, resized
+from sar_data.train.segment.upernet import DROPOUT, convolution, diary_form, mmseg_form, resize
 
-GROUPS = 32  # of channels, which smp's FPN normalizes together
+GROUPS = 32  # of channels, each normalized together by smp's FPN
 RATE_DROPOUT = 0.5
 DILATED = ("deeplabv3", "deeplabv3-mmseg")
-# mmseg's FCNHead: its channels, where they are others, and the level of stride 16 that it stands on.
+# mmseg's FCNHead: its channels by default and by head, and the level that it reads, of stride 16.
 AUXILIARY, AUXILIARY_OF, AUXILIARY_LEVEL = 256, {"deeplabv3-mmseg": 512}, 2
 
 
 class Library(nn.Module):
-    """A decoder of segmentation_models_pytorch, which expects two finer levels than the four and leaves them out."""
+    """A decoder of segmentation_models_pytorch, which expects two levels before the four and ignores them."""
 
     def __init__(self, decoder: nn.Module, width: int) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class Library(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Return [B, width, H, W]."""
-        found: Tensor = self.decoder([*levels[:2], *levels])
-        return found
+        features: Tensor = self.decoder([*levels[:2], *levels])
+        return features
 
 
 def _upernet(inputs: Sequence[int], channels: int) -> Library:
@@ -82,9 +82,9 @@ DECODERS: dict[str, Callable[[Sequence[int], int], Any]] = {
 
 
 class Segmenter(nn.Module):
-    """Give logits [B, classes, H, W] of images [B, C, H, W]; in training those of the auxiliary head, too.
+    """Give logits [B, classes, H, W] of images [B, C, H, W], and in training those of the auxiliary head.
 
-    Of several dates C has the bands of each date, one date after the other; a `fusion` makes one image of their levels.
+    With several dates, C has the bands of each date in turn, and `fusion` combines their levels.
     `auxiliary` is the width of that head, 0 for none.
     """
 
@@ -106,25 +106,25 @@ class Segmenter(nn.Module):
         levels = self.fusion.levels(self.encoder, images)
         if self.neck is not None:
             levels = self.neck(levels)
-        found = [self.classes(self.decoder(levels))]
+        outputs = [self.classes(self.decoder(levels))]
         if self.auxiliary is not None and self.training:
-            found.append(self.auxiliary(levels[AUXILIARY_LEVEL]))
-        # Half precision would make ties of the values between two pixels.
-        return [resized(logits.float(), images.shape[-2:]) for logits in found]
+            outputs.append(self.auxiliary(levels[AUXILIARY_LEVEL]))
+        # In half precision, interpolated values between two pixels would be equal.
+        return [resize(logits.float(), images.shape[-2:]) for logits in outputs]
 
 
 def segmenter(
     encoder: Backbone, classes: int, *, head: str, channels: int, auxiliary: bool = False, fusion: Fusion | None = None
 ) -> Segmenter:
-    """Put a fresh decoder on an encoder, which is settled on its levels; `fusion` is of several dates.
+    """Return a segmenter with a new decoder on an encoder, which gives its levels; `fusion` is for several dates.
 
-    `channels` is the decoder's width. Raises UsageError for an unknown head, one that does not fit the encoder, and
-    images whose levels do not double in size where the head wants it.
+    `channels` is the decoder's width. Raises UsageError for an unknown head, a head that does not fit the encoder, and
+    images whose levels do not double in size where the head requires it.
     """
     if head not in DECODERS:
         raise unknown("head", head, DECODERS)
     if head == "fpn":
-        _doubling(encoder)
+        _check_doubling(encoder)
     encoder.settle(LEVELS)
     if head in DILATED:
         dilate(encoder)
@@ -135,15 +135,15 @@ def segmenter(
 
 
 def _classes(width: int, classes: int) -> nn.Conv2d:
-    """Make the last convolution, with mmseg's initial values: normal of 0.01, biases 0."""
-    made = nn.Conv2d(width, classes, 1)
-    nn.init.normal_(made.weight, std=0.01)
-    nn.init.zeros_(made.bias)  # type: ignore[arg-type]  # it has one
-    return made
+    """Make the last convolution, with mmseg's initial values: normal with deviation 0.01, biases 0."""
+    layer = nn.Conv2d(width, classes, 1)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # this layer has a bias
+    return layer
 
 
-def _doubling(encoder: Backbone) -> None:
-    """Raise UsageError where each level is not twice as large as the next, which smp's FPN takes for granted."""
+def _check_doubling(encoder: Backbone) -> None:
+    """Raise UsageError where a level is not twice as large as the next, which smp's FPN requires."""
     coarsest = 2 * encoder.patch if encoder.patch else encoder.strides[-1]
     if encoder.image_size % coarsest:
         raise UsageError(

@@ -1,10 +1,10 @@
-"""Several dates of one place before one decoder: as bands of one image, or level by level behind a shared encoder.
+"""Several dates of a place before one decoder: as bands of an image, or level by level behind a shared encoder.
 
-early     all dates are bands of one image, in their order (FC-EF, Daudt et al. 2018): with a U-Net the plain
+early     all dates are bands of an image, in their order (FC-EF, Daudt et al. 2018): with a U-Net a simple
           baseline that special networks rarely beat (Corley et al. 2024, arXiv:2402.06994)
-concat    the encoder sees each date; the levels of all dates lie side by side, in their order (FC-Siam-conc)
-diff      the levels of the last date, less those of each earlier one
-abs-diff  the absolute values of these differences (FC-Siam-diff): of two dates it does not matter which is first
+concat    the encoder reads each date; the levels of all dates are concatenated in their order (FC-Siam-conc)
+diff      the levels of the last date minus those of each earlier date
+abs-diff  the absolute values of these differences (FC-Siam-diff): the order of two dates does not matter
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ How = Literal["early", "concat", "diff", "abs-diff"]
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How feature maps of some `dates` become those of one image."""
+    """How the feature maps of `dates` dates become those of a single image."""
 
     how: How = "early"
     dates: int = 1
 
     @property
     def factor(self) -> int:
-        """How many times as wide as the encoder's levels the fused ones are."""
+        """The channels of the fused levels, as a multiple of those of the encoder's levels."""
         if self.how == "early":
             return 1
         return self.dates if self.how == "concat" else self.dates - 1
@@ -39,11 +39,11 @@ class Fusion:
         if self.how == "early":
             return encoder.levels(images)
         each = torch.unflatten(images, 1, (self.dates, -1)).flatten(0, 1)
-        return [self._fused(torch.unflatten(level, 0, (-1, self.dates))) for level in encoder.levels(each)]
+        return [self._fuse(torch.unflatten(level, 0, (-1, self.dates))) for level in encoder.levels(each)]
 
-    def _fused(self, level: Tensor) -> Tensor:
-        """Return [B, factor · C, h, w] of the level of all dates [B, dates, C, h, w]."""
+    def _fuse(self, level: Tensor) -> Tensor:
+        """Return [B, factor · C, h, w] for the level of all dates [B, dates, C, h, w]."""
         if self.how == "concat":
             return level.flatten(1, 2)
-        apart = level[:, -1:] - level[:, :-1]
-        return (apart.abs() if self.how == "abs-diff" else apart).flatten(1, 2)
+        difference = level[:, -1:] - level[:, :-1]
+        return (difference.abs() if self.how == "abs-diff" else difference).flatten(1, 2)

@@ -1,6 +1,6 @@
-"""The decoder of a U-Net (Ronneberger et al. 2015) on an encoder's four levels, as segmentation_models_pytorch has it.
+"""The decoder of a U-Net (Ronneberger et al. 2015) on an encoder's four levels, as in segmentation_models_pytorch.
 
-Each step doubles the map, by its nearest pixels, puts the encoder's level of that size beside it, and convolves twice.
+Each step doubles the map by nearest neighbours, concatenates the encoder's level of that size, and convolves twice.
 Two more steps, for which the encoder has no level, lead to the size of the image.
 """
 
@@ -19,7 +19,7 @@ NARROWEST = 8  # channels of a step
 
 
 class UNet(nn.Module):
-    """Decode levels of `inputs` channels, finest first; the first step has `channels`, each further half as many."""
+    """Decode levels of `inputs` channels, finest first; the first step has `channels`, each later step half as many."""
 
     def __init__(self, inputs: Sequence[int], channels: int) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class UNet(nn.Module):
         self.width = widths[-1]
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        """Return [B, width, H, W], H and W being 4 times those of the finest level."""
-        *skips, found = levels
+        """Return [B, width, H, W]; H and W are 4 times those of the finest level."""
+        *skips, features = levels
         beside: list[Tensor | None] = [*reversed(skips), *[None] * FINER]
         for step, skip in zip(self.steps, beside, strict=True):
-            size = [2 * side for side in found.shape[-2:]] if skip is None else skip.shape[-2:]
-            found = F.interpolate(found, size=tuple(size), mode="nearest")
-            found = step(found if skip is None else torch.cat([found, skip], dim=1))
-        return found
+            size = [2 * side for side in features.shape[-2:]] if skip is None else skip.shape[-2:]
+            features = F.interpolate(features, size=tuple(size), mode="nearest")
+            features = step(features if skip is None else torch.cat([features, skip], dim=1))
+        return features

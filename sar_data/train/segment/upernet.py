@@ -1,6 +1,6 @@
-"""UPerNet (Xiao et al. 2018, arXiv:1807.10221): pooled context on the coarsest map, a feature pyramid, both fused.
+"""UPerNet (Xiao et al. 2018, arXiv:1807.10221): pooled context on the coarsest map and a feature pyramid, fused.
 
-Two forms that papers on SAR encoders use; they share the way of the data and differ in sizes:
+Papers on SAR encoders use two forms; both have the same steps and differ in sizes:
 
                         mmseg (UPerHead)             diary
     a pooled bin        `channels` wide              a quarter of the coarsest map's width
@@ -9,9 +9,9 @@ Two forms that papers on SAR encoders use; they share the way of the data and di
     levels fused        3 × 3                        1 × 1
     before the classes  dropout of maps, 0.1         1 × 1 convolution, BatchNorm, ReLU
 
-mmseg's is that of Copernicus-Bench, PANGAEA, MTP and RSP. The diary's is a small public re-implementation on a ResNet
-that was put behind Feature2Pyramid, without its last convolution. Convolutions have no bias and are followed by
-BatchNorm and ReLU. The result is at the stride of the finest level.
+Copernicus-Bench, PANGAEA, MTP and RSP use mmseg's. The diary's is a small public re-implementation for ResNets, used
+behind Feature2Pyramid and without its last convolution. Convolutions have no bias and are followed by BatchNorm and
+ReLU. The result has the stride of the finest level.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def convolution(inputs: int, outputs: int, side: int) -> nn.Sequential:
     )
 
 
-def resized(images: Tensor, like: Sequence[int], *, aligned: bool = False) -> Tensor:
+def resize(images: Tensor, like: Sequence[int], *, aligned: bool = False) -> Tensor:
     """Return maps [B, C, H, W] bilinearly interpolated to another height and width."""
     if tuple(images.shape[-2:]) == tuple(like):
         return images
@@ -41,7 +41,7 @@ def resized(images: Tensor, like: Sequence[int], *, aligned: bool = False) -> Te
 
 
 class Context(nn.Module):
-    """Pyramid pooling: a map beside what it is on average, in its 2 × 2, 3 × 3 and 6 × 6 parts."""
+    """Pyramid pooling: a map concatenated with its means over the whole and over 2 × 2, 3 × 3 and 6 × 6 parts."""
 
     def __init__(self, inputs: int, pooled: int, channels: int, *, side: int, aligned: bool) -> None:
         super().__init__()
@@ -53,13 +53,13 @@ class Context(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         size = image.shape[-2:]
-        pooled = [resized(bins(image), size, aligned=self.aligned) for bins in self.bins]
-        found: Tensor = self.out(torch.cat([image, *pooled], dim=1))
-        return found
+        pooled = [resize(bins(image), size, aligned=self.aligned) for bins in self.bins]
+        features: Tensor = self.out(torch.cat([image, *pooled], dim=1))
+        return features
 
 
 class UPerNet(nn.Module):
-    """Fuse a pyramid of maps, `inputs` wide, finest first, into one of `channels`, by `mmseg_form` or `diary_form`."""
+    """Fuse a pyramid of maps with `inputs` channels, finest first, into a map of `channels`; see `mmseg_form`."""
 
     def __init__(
         self, inputs: Sequence[int], channels: int, *, pooled: int, side: int, aligned: bool, last: nn.Module
@@ -75,12 +75,12 @@ class UPerNet(nn.Module):
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Return [B, channels, H, W] at the finest level's size."""
         above = self.context(levels[-1])
-        found = [above]
+        maps = [above]
         for level, lateral, smooth in reversed(list(zip(levels[:-1], self.lateral, self.smooth, strict=True))):
-            above = lateral(level) + resized(above, level.shape[-2:])
-            found.insert(0, smooth(above))
+            above = lateral(level) + resize(above, level.shape[-2:])
+            maps.insert(0, smooth(above))
         size = levels[0].shape[-2:]
-        fused: Tensor = self.last(self.fuse(torch.cat([resized(one, size) for one in found], dim=1)))
+        fused: Tensor = self.last(self.fuse(torch.cat([resize(part, size) for part in maps], dim=1)))
         return fused
 
 

@@ -1,4 +1,4 @@
-"""Sliding windows: images of any size through a model of one size, blended where windows overlap."""
+"""Sliding windows: images of any size through a model of a fixed size, blended where windows overlap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 def starts(length: int, tile: int, overlap: float) -> list[int]:
     """Return where windows of `tile` pixels begin along `length`: evenly, overlapping by the share `overlap` or more.
 
-    The first begins at 0 and the last ends at `length`, unless that is shorter than a tile.
+    The first begins at 0 and the last ends at `length`, unless `length` is shorter than a tile.
     """
     room = length - tile
     if room <= 0:
@@ -28,32 +28,32 @@ def starts(length: int, tile: int, overlap: float) -> list[int]:
 def weights(tile: int) -> Tensor:
     """Return float32 [tile, tile]: a raised cosine, 1 in the middle, small but not 0 at the border.
 
-    Of two windows that overlap by half the sum is the same everywhere, so that one passes smoothly into the other.
+    For two windows that overlap by half, the sum of weights is constant, so that the results blend smoothly.
     """
     place = (torch.arange(tile, dtype=torch.float64) + 0.5) / tile
     along = torch.sin(math.pi * place) ** 2
     return torch.outer(along, along).float()
 
 
-def blended(model: Callable[[Tensor], Tensor], images: Tensor, tile: int, overlap: float) -> Tensor:
+def blend_windows(model: Callable[[Tensor], Tensor], images: Tensor, tile: int, overlap: float) -> Tensor:
     """Return the model's logits [B, classes, H, W] of images [B, C, H, W], from windows of tile × tile pixels.
 
-    The model sees [B, C, tile, tile] each time, every image at the same window, and answers [B, classes, tile, tile].
-    Images smaller than a tile are extended by zeros below and on the right. Memory grows with the image, not with the
-    number of windows.
+    The model takes [B, C, tile, tile], the same window of each image, and returns [B, classes, tile, tile]. Images
+    smaller than a tile are padded with zeros below and on the right. Memory grows with the image, not with the number
+    of windows.
     """
     height, width = images.shape[-2:]
     images = F.pad(images, (0, max(tile - width, 0), 0, max(tile - height, 0)))
     rows, columns = (starts(length, tile, overlap) for length in images.shape[-2:])
-    return joined(model, images, tile, rows, columns)[..., :height, :width]
+    return join_windows(model, images, tile, rows, columns)[..., :height, :width]
 
 
-def joined(
+def join_windows(
     model: Callable[[Tensor], Tensor], images: Tensor, tile: int, rows: Sequence[int], columns: Sequence[int]
 ) -> Tensor:
     """Return the model's logits [B, classes, H, W] from the windows that begin at `rows` and `columns`.
 
-    What no window reaches is NaN.
+    Pixels in no window are NaN.
     """
     if len(rows) == len(columns) == 1 and images.shape[-2:] == (tile, tile):
         return model(images)
@@ -64,7 +64,7 @@ def joined(
         for left in columns:
             part = (..., slice(top, top + tile), slice(left, left + tile))
             logits = model(images[part]).float()
-            if not total.numel():  # how many classes there are, the model tells
+            if not total.numel():  # the model's output gives the number of classes
                 total = logits.new_zeros(*logits.shape[:2], *images.shape[-2:])
             total[part] += logits * weight
             count[part] += weight
@@ -73,7 +73,7 @@ def joined(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a length: pixels from `start` to `stop`, and where the windows begin that reach into it."""
+    """A part of a length: pixels from `start` to `stop`, and the starts of the windows that overlap it."""
 
     start: int
     stop: int
@@ -81,9 +81,9 @@ class Span:
 
 
 def spans(length: int, tile: int, overlap: float, block: int) -> list[Span]:
-    """Cut `length`, of a tile at least, into parts of at most `block` pixels that are answered one by one.
+    """Divide `length`, of a tile at least, into parts of at most `block` pixels that are predicted one by one.
 
-    The windows are those of the whole length, so that the answers are the same as of all at once.
+    The windows are those of the whole length, so that the results are the same as for the whole at once.
     """
     places = starts(length, tile, overlap)
     edges = [*range(0, length, block), length]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sar_data.train.probe.parallel import abreast
+from sar_data.train.probe.parallel import run_parallel
 from tests.mini.hang import HANG_S
 
 CPU = torch.device("cpu")
@@ -24,8 +24,8 @@ def four_threads() -> Iterator[None]:
 
 
 def test_results_come_in_the_order_of_the_pieces() -> None:
-    assert abreast(lambda piece: piece * 2, range(9), CPU) == [0, 2, 4, 6, 8, 10, 12, 14, 16]
-    assert abreast(lambda piece: piece, [], CPU) == []
+    assert run_parallel(lambda piece: piece * 2, range(9), CPU) == [0, 2, 4, 6, 8, 10, 12, 14, 16]
+    assert run_parallel(lambda piece: piece, [], CPU) == []
 
 
 def test_two_pieces_are_at_work_at_once_with_half_of_the_threads_each() -> None:
@@ -35,11 +35,11 @@ def test_two_pieces_are_at_work_at_once_with_half_of_the_threads_each() -> None:
         both.wait()
         return torch.get_num_threads()
 
-    assert abreast(work, [0, 1], CPU) == [2, 2]
+    assert run_parallel(work, [0, 1], CPU) == [2, 2]
 
 
 def test_afterwards_old_and_new_threads_have_all_cores_again() -> None:
-    abreast(lambda piece: piece, range(3), CPU)
+    run_parallel(lambda piece: piece, range(3), CPU)
     new: list[int] = []
     thread = threading.Thread(target=lambda: new.append(torch.get_num_threads()))
     thread.start()
@@ -49,8 +49,8 @@ def test_afterwards_old_and_new_threads_have_all_cores_again() -> None:
 
 def test_one_piece_and_a_gpu_keep_to_the_thread_they_are_in() -> None:
     here = threading.current_thread().name
-    assert abreast(lambda piece: threading.current_thread().name, [0], CPU) == [here]
-    assert abreast(lambda piece: threading.current_thread().name, [0, 1], torch.device("cuda")) == [here, here]
+    assert run_parallel(lambda piece: threading.current_thread().name, [0], CPU) == [here]
+    assert run_parallel(lambda piece: threading.current_thread().name, [0, 1], torch.device("cuda")) == [here, here]
 
 
 def test_after_an_error_nothing_is_begun_and_it_is_raised() -> None:
@@ -64,6 +64,6 @@ def test_after_an_error_nothing_is_begun_and_it_is_raised() -> None:
 
     torch.set_num_threads(2)
     with pytest.raises(ValueError, match="piece 0"):
-        abreast(work, range(400), CPU)
+        run_parallel(work, range(400), CPU)
     assert len(begun) < 400
     assert torch.get_num_threads() == 2
