@@ -179,10 +179,10 @@ class Training:
             self._write(checkpoint.BEST, model=self._job.model.state_dict(), epoch=epoch + 1)
         self._save()
         if self._ranks.first:
-            self._folder.log(position.rows, settings.epochs, self._told(row))
+            self._folder.log(position.rows, settings.epochs, self._score_name(row))
 
-    def _told(self, row: dict[str, Any]) -> str:
-        """Return the name of the score that is told beside an epoch's loss."""
+    def _score_name(self, row: dict[str, Any]) -> str:
+        """Return the name of the score that is reported beside an epoch's loss."""
         if isinstance(self._job, Job):
             return f"{self._data.select}_{self._job.chosen_by}"
         return next((name for name in row if name.startswith(WATCH)), "")
