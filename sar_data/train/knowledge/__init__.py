@@ -95,7 +95,7 @@ def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.d
             countdown.report(done)
             if halt.asked:
                 steps.keep()
-                halt.leave("what was explained is kept")
+                halt.stop("what was explained is kept")
     steps.keep()
     maps = pa.concat_tables(steps.tables(SCHEMA)).to_pylist()
     rows = list(map(partial(_row, request), maps))
