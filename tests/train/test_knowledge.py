@@ -146,7 +146,7 @@ def test_an_explanation_that_was_stopped_goes_on_to_the_same_tables(
     explain(finished.out, classes, out=tmp_path / "plain", **how)
     with monkeypatch.context() as patch:
         patch.setattr(knowledge, "draw", lambda *_: signal.raise_signal(signal.SIGTERM))
-        with pytest.raises(Halted, match="what was explained is kept; the same command goes on from there"):
+        with pytest.raises(Halted, match="what was explained is kept; the same command continues from there"):
             explain(finished.out, classes, out=tmp_path / "stopped", **how)
     assert not (tmp_path / "stopped" / "points.csv").exists()
     lines = list[str]()
