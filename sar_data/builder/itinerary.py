@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from sar_data.builder import blank, suspects
 from sar_data.builder.baked import baked_from
 from sar_data.builder.draft import Draft
 from sar_data.builder.pack import pack
@@ -19,7 +20,6 @@ from sar_data.builder.rebuild import RebuildRequest, needs_parent, prepare_paren
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
 from sar_data.builder.seal import seal
-from sar_data.builder.suspects import describe
 from sar_data.builder.target import DROPPED, discard
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
@@ -167,7 +167,9 @@ def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Ste
     def act(runner: Runner, progress: Progress | None, say: Say | None) -> BuildResult:
         sealed = seal(draft, runner, progress)
         if say and not reused and not baking:
-            for warning in filter(None, (describe(sealed.manifest.suspect_pixels), implausible(sealed.manifest))):
+            found = sealed.manifest
+            warnings = suspects.describe(found.suspect_pixels), blank.describe(found), implausible(found)
+            for warning in filter(None, warnings):
                 say(warning)
         return BuildResult(sealed, reused, parent)
 

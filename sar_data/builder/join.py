@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sar_data.builder import suspects
+from sar_data.builder import blank, suspects
 from sar_data.builder.draft import Draft
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import Proof
@@ -69,6 +69,7 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         suspect_pixels=suspects.documents(
             np.sum([proof.suspects for proof in proofs], axis=0), sum(proof.pixels for proof in proofs), bands
         ),
+        blank_samples=blank.documents([proof.blank for proof in proofs]),
         fallback_reads=sum(proof.fallbacks for proof in proofs),
         narrowed_records=sum(proof.narrowed for proof in proofs),
         content_digest=content_digest(packed),

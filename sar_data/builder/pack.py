@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from sar_data.builder import blank
 from sar_data.builder.draft import Draft, Job
 from sar_data.builder.origin import PixelReader, Pixels, Raw
 from sar_data.builder.plan import PLAN
@@ -36,7 +37,7 @@ from sar_data.errors import BadRecord, BuildError, TargetError
 from sar_data.formats.container import Entry, Place, Shard, Written
 from sar_data.formats.storage import physical
 from sar_data.progress import Progress
-from sar_data.record import Image, Record
+from sar_data.record import Image, Mask, Record
 from sar_data.runners import Runner
 from sar_data.sealed.index import list_offsets
 from sar_data.sealed.places import places_of
@@ -176,6 +177,7 @@ def pack_shard(job: Job, shard: Shard) -> Shard:
         pass_.suspects.tolist(),
         pass_.pixels,
         pass_.mask_pixels.tolist(),
+        pass_.blank,
         pass_.tally.finish() if pass_.tally else None,
         slots,
     )
@@ -200,6 +202,7 @@ class _Pass:
         self.suspects = np.zeros((len(REASONS), len(job.layout.bands)), np.int64)
         self.pixels = 0  # of a band
         self.mask_pixels = np.zeros(256 if job.layout.mask else 0, np.int64)
+        self.blank: dict[str, list[str]] = {}  # keys by reason
         self.slots: list[tuple[Any, ...]] = []  # SLOTS but for what is known at the end
 
     def entries(self, reader: PixelReader, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
@@ -245,10 +248,17 @@ class _Pass:
             hidden = None
             if pixels.mask is not None:
                 hidden = xxhash.xxh3_128_hexdigest(pixels.mask.data)
-                self.mask_pixels += np.bincount(pixels.mask.ravel(), minlength=256)
+                self._count_mask(record.key, seen, pixels.mask)
             xxh3 = xxhash.xxh3_128_hexdigest(pixels.image.data)
             self.slots.append((True, None, None, xxh3, hidden, pixels.files, masked))
             yield Entry(record, pixels.image, pixels.mask)
+
+    def _count_mask(self, key: str, seen: Survey, mask: Mask) -> None:
+        counts = np.bincount(mask.ravel(), minlength=256)
+        self.mask_pixels += counts
+        if (frames := self.job.layout.frames) > 1:  # a change
+            for reason in blank.reasons(seen, frames, counts):
+                self.blank.setdefault(reason, []).append(key)
 
     def _suspect(self, image: Image, seen: Survey, filled: Counts | None) -> None:
         """Count the pixels of an image that may be none, but for zeros, which the figures of all images have."""

@@ -50,13 +50,14 @@ class Facts(pydantic.BaseModel):
     suspects: list[list[Count]]
     pixels: Count
     mask_pixels: list[Count]
+    blank: dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """`slots` has one row a slot; `bytes` is the length of the shard's file, `mask_pixels` counts each mask value.
 
-    `suspects` [reason, band] counts, of `pixels` of a band, those that may be none.
+    `suspects` [reason, band] counts, of `pixels` of a band, those that may be none. `blank` has keys by reason.
     """
 
     recipe: str
@@ -68,6 +69,7 @@ class Proof:
     suspects: list[list[int]]
     pixels: int
     mask_pixels: list[int]
+    blank: dict[str, list[str]]
     statistics: BandStats | None
     slots: pa.Table
 

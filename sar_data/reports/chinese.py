@@ -219,6 +219,7 @@ CHINESE = {
     "masked.nan": "NaN",
     "masked.inf": "无穷大",
     "Suspect pixels": "可疑像素",
+    "Blank samples": "空白样本",
     "Clipped pixels": "截断像素",
     "Without a value in the unit": "在该单位下无值",
     # Strata

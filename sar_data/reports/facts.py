@@ -273,8 +273,13 @@ def pixels(manifest: Manifest, t: Words) -> list[Row]:
         (t("Suspect pixels"), f"{band}: {percent(suspect.share)} ({_kinds(suspect.model_dump(exclude={'pixels'}))})")
         for band, suspect in manifest.suspect_pixels.items()
     )
+    blank = (
+        (t("Blank samples"), f"{reason}: {found.count:,} ({found.first})")
+        for reason, found in manifest.blank_samples.items()
+    )
     return [
         *suspect,
+        *blank,
         *((t("Clipped pixels"), f"{band}: {count:,}") for band, count in manifest.clipped.items() if count),
         *(
             (t("Without a value in the unit"), f"{band}: {count:,}")

@@ -175,6 +175,13 @@ class SuspectPixels(Document):
         return (self.zero + self.fill + self.infinite + self.border) / max(self.pixels, 1)
 
 
+class BlankSamples(Document):
+    """How many samples have a date or a mask that shows nothing, for one reason, and the key of the first."""
+
+    count: Annotated[Count, Field(ge=1)]
+    first: str
+
+
 class SplitStatistics(Document):
     bands: dict[str, BandStatistics]
     co_moments: list[CoMoment]

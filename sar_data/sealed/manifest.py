@@ -23,6 +23,7 @@ from sar_data.sealed.agreement import contradictions
 from sar_data.sealed.documents import (
     Applied,
     BandDocument,
+    BlankSamples,
     Document,
     ImportedFrom,
     LeakageFigure,
@@ -109,7 +110,9 @@ class Outcome(Document):
 
     `unvalued` counts, by band, pixels that are masked because they have no value in the unit of a conversion, such as
     zero power in dB; it has no band without such pixels.
-    `suspect_pixels` has the bands in which some pixels may be no data although nothing declares it.
+    `suspect_pixels` has the bands in which some pixels may be no data although nothing declares it. `blank_samples` has
+    the reasons why dates and masks of changes show nothing: `missing` and `constant` of a band of a date, `unlabelled`
+    and `unchanged` of a mask.
     """
 
     splits: dict[Split, SplitDocument]
@@ -120,6 +123,7 @@ class Outcome(Document):
     quarantine: list[Quarantined]
     dropped_objects: dict[str, Count] = pydantic.Field(default_factory=dict)
     suspect_pixels: dict[str, SuspectPixels] = pydantic.Field(default_factory=dict)
+    blank_samples: dict[str, BlankSamples] = pydantic.Field(default_factory=dict)
     fallback_reads: Count
     narrowed_records: Count
     content_digest: Sha256
