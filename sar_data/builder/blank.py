@@ -39,18 +39,18 @@ def reasons(seen: Survey, frames: int, labelled: npt.NDArray[np.int64]) -> Itera
 
 def documents(shards: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, BlankSamples]:
     """Return count and first key of each reason, of the keys by reason of all shards in their order."""
-    keys = {reason: [key for shard in shards for key in shard.get(reason, ())] for reason in REASONS}
-    return {reason: BlankSamples(count=len(found), first=found[0]) for reason, found in keys.items() if found}
+    by_reason = {reason: [key for shard in shards for key in shard.get(reason, ())] for reason in REASONS}
+    return {reason: BlankSamples(count=len(keys), first=keys[0]) for reason, keys in by_reason.items() if keys}
 
 
 def describe(manifest: Manifest) -> str:
     """Return the one sentence that tells of all reasons; an empty one where no sample is blank."""
-    found = manifest.blank_samples
-    parts = [f"{found[reason].count:,} with {words}" for reason, words in REASONS.items() if reason in found]
+    blank = manifest.blank_samples
+    parts = [f"{blank[reason].count:,} with {words}" for reason, words in REASONS.items() if reason in blank]
     if not parts:
         return ""
     total = sum(split.count for split in manifest.splits.values())
-    first = next(found[reason].first for reason in REASONS if reason in found)
+    first = next(blank[reason].first for reason in REASONS if reason in blank)
     return (
         f"{WARNING}of {total:,} samples some show nothing: {', '.join(parts)}; the first is {first}. Look whether "
         "files are missing or were cut (docs/sources.md)"

@@ -167,8 +167,8 @@ def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Ste
     def act(runner: Runner, progress: Progress | None, say: Say | None) -> BuildResult:
         sealed = seal(draft, runner, progress)
         if say and not reused and not baking:
-            found = sealed.manifest
-            warnings = suspects.describe(found.suspect_pixels), blank.describe(found), implausible(found)
+            manifest = sealed.manifest
+            warnings = suspects.describe(manifest.suspect_pixels), blank.describe(manifest), implausible(manifest)
             for warning in filter(None, warnings):
                 say(warning)
         return BuildResult(sealed, reused, parent)

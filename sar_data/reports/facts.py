@@ -274,8 +274,8 @@ def pixels(manifest: Manifest, t: Words) -> list[Row]:
         for band, suspect in manifest.suspect_pixels.items()
     )
     blank = (
-        (t("Blank samples"), f"{reason}: {found.count:,} ({found.first})")
-        for reason, found in manifest.blank_samples.items()
+        (t("Blank samples"), f"{reason}: {samples.count:,} ({samples.first})")
+        for reason, samples in manifest.blank_samples.items()
     )
     return [
         *suspect,
