@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sar_data.errors import BadRecord
 from sar_data.raster import image, npy, npz, tiff
 from sar_data.record import IGNORE, Image, Sample
 from sar_data.spec import Tree
@@ -37,13 +38,20 @@ def read(data: bytes, name: str) -> Sample:
         return Sample(image=npz.read(data, name))
     if is_tiff(name):
         raster = tiff.read(data, name, shape=None, dtypes=None, bands=None)
+        if raster.flaw:
+            raise BadRecord(name, raster.flaw)
         pixels, filled = raster.image()
         return Sample(image=pixels, nodata=filled, fallbacks=int(raster.fallback))
     return Sample(image=image.grey(data, name, dtypes=DEPTHS))
 
 
 def codes(data: bytes, name: str) -> Image:
-    """Return a class map as it is stored, [band, y, x], 255 where the file declares no data; raise BadRecord."""
+    """Return a class map as it is stored, [band, y, x], 255 where the file declares no data; raise BadRecord.
+
+    Of a picture with a palette these are the numbers of its colours.
+    """
     if is_tiff(name):
         return tiff.read(data, name, shape=None, dtypes=None, bands=None).codes(IGNORE)
-    return read(data, name).image
+    if name.lower().endswith((".npy", ".npz")):
+        return read(data, name).image
+    return image.grey(data, name, dtypes=DEPTHS, stored=True)

@@ -40,6 +40,8 @@ def _read_stored(tree: Tree, path: str, shape: tuple[int, int] | None, dtypes: t
         kinds = tuple(kind for kind in dtypes if kind.startswith("uint"))
         return tiff.Raster(image.grey(data, path, shape=shape, dtypes=kinds), (b"", b""), fallback=False)
     raster = tiff.read(data, path, shape=shape, dtypes=dtypes, bands=None)
+    if raster.flaw:
+        raise BadRecord(path, raster.flaw)
     bands, height, width = raster.pixels.shape
     if bands not in (1, 3):
         raise BadRecord(path, f"expected 1 band of {height}x{width} pixels, found {bands} bands")

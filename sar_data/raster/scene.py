@@ -162,8 +162,14 @@ def _check_real(file: str, dtypes: Sequence[str]) -> None:
 
 
 def _check_pixels(file: str, source: Any, size: int | None) -> None:
-    """Raise SourceError for pixels that are complex, or far more than a file of so many bytes can have."""
+    """Raise SourceError for pixels that are complex, no values, or far more than a file of so many bytes can have."""
+    from rasterio.enums import ColorInterp
+
     _check_real(file, source.dtypes)
+    if source.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") or ColorInterp.palette in source.colorinterp:
+        raise SourceError(f"{file}: expected values, found numbers of colours: convert it to grey, 0 for black")
+    if source.subdatasets:
+        raise SourceError(f"{file}: expected one image in the file, found more: write bands as one image")
     wide = max(np.dtype(name).itemsize for name in source.dtypes)
     together = len(source.dtypes) if source.profile.get("interleave") == "pixel" else 1
     block = max(map(math.prod, source.block_shapes)) * wide * together

@@ -18,27 +18,44 @@ from sar_data.dtypes import holds, without
 from sar_data.errors import BadRecord
 from sar_data.raster.file_parts import FileParts
 from sar_data.raster.gdal import MAX_PIXELS
-from sar_data.raster.ifd import Entry, Malformed, read_directory, read_integers, read_numbers, read_values
+from sar_data.raster.ifd import (
+    ORIENTATION,
+    SUBFILE,
+    Entry,
+    Malformed,
+    read_directory,
+    read_integers,
+    read_numbers,
+    read_only_directory,
+    read_values,
+)
 from sar_data.raster.streams import check_deflated, check_jpegs
 from sar_data.record import Image
 from sar_data.spec import Tree
 
 Transform = tuple[float, float, float, float, float, float]
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER = 256, 257, 258, 259, 266
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIPS, _BANDS, _ROWS, _STRIP_SIZES, _PLANAR, _FORMAT = 273, 277, 278, 279, 284, 339
-_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _JPEG_TABLES = 322, 323, 324, 325, 347
+_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES, _EXTRA, _JPEG_TABLES = 322, 323, 324, 325, 338, 347
 _SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT = 33550, 33922, 34264, 34735, 34736, 34737
 METADATA = 42112  # GDAL's: names, scales and offsets of bands, and what else a program notes, as XML
 NODATA = 42113  # GDAL's: the value of pixels that are none, as text
 _DEFLATE, _JPEG = (8, 32946), 7
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE = 0, 1, 3  # what 0 looks like, or all values
+_ALPHA = (1, 2)  # kinds of an extra band
 _GEO = (_SCALE, _TIEPOINT, _MATRIX, _KEYS, _KEY_DOUBLES, _KEY_TEXT)
 _LAID = frozenset((_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL_ORDER, _BANDS, _PLANAR, _FORMAT, NODATA))
 _LAID |= {_STRIPS, _ROWS, _STRIP_SIZES, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES}
+_LAID |= {_PHOTOMETRIC, _EXTRA, ORIENTATION, SUBFILE}
 _DTYPES = {(f, b): f"{n}{b}" for f, n in ((1, "uint"), (2, "int")) for b in (8, 16, 32, 64)}
 _DTYPES |= {(3, b): f"float{b}" for b in (16, 32, 64)} | {(6, b): f"complex{b}" for b in (64, 128)}
 _DTYPES |= {(5, 2 * b): f"complex_int{b}" for b in (16, 32)}
 NAMES = frozenset(_DTYPES.values())
+_FLAWS = {
+    _WHITE_IS_ZERO: "expected a picture whose 0 is black, found one whose 0 is white: invert it",
+    _PALETTE: "expected a grey picture, found numbers of colours of a palette: convert it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,7 @@ class Raster:
     `geo` is raw: where it differs, `georeference` shows whether two encodings mean the same place.
     `fallback` is True where GDAL had to decode the file. `nodata` is the value that the file declares for pixels that
     are none. In floats these are NaN already, counted in `filled` [band]; whole numbers are as the file has them.
+    `flaw` says why the numbers are no values of an image, though they may be classes of a map; it is empty otherwise.
     """
 
     pixels: Image
@@ -55,6 +73,7 @@ class Raster:
     fallback: bool
     nodata: float | None = None
     filled: tuple[int, ...] = ()
+    flaw: str = ""
 
     def image(self) -> tuple[Image, tuple[int, ...]]:
         """Return the pixels of an image, NaN where the file declares no data, and the number of those per band.
@@ -92,6 +111,7 @@ class _Layout:
     signature: bytes
     pinned: tuple[tuple[int, int, bytes], ...]
     nodata: float | None
+    flaw: str
 
 
 # Archives contain long runs of one layout, so few are enough; a hostile archive cannot make this grow.
@@ -142,7 +162,7 @@ def read(
         out[...] = masked
     geo = layout.geo
     raw = data[geo[0][0] : geo[0][1]] if len(geo) == 1 else b"".join(data[a:b] for a, b in geo)
-    return Raster(out, (layout.signature, raw), not layout.fast, layout.nodata, filled)
+    return Raster(out, (layout.signature, raw), not layout.fast, layout.nodata, filled, layout.flaw)
 
 
 def georeference(tree: Tree, path: str) -> tuple[str | None, Transform | None]:
@@ -202,7 +222,7 @@ def header(tree: Tree, path: str) -> tuple[tuple[int, int, int], str]:
     """Return ((band, y, x), dtype) of a GeoTIFF, wherever its directory lies; raise BadRecord. No pixel is read."""
     file = FileParts.at(tree, path)
     try:
-        _, entries = read_directory(file)
+        _, entries = read_only_directory(file)
         bands, height, width, form, bits = (
             read_integers(file, entries, tag, *default)[0]
             for tag, default in ((_BANDS, (1,)), (_HEIGHT, ()), (_WIDTH, ()), (_FORMAT, (1,)), (_BITS, (1,)))
@@ -254,8 +274,9 @@ def _layout(data: bytes) -> _Layout:
     key = None
     if data[:4] == b"II*\0":
         start = int.from_bytes(data[4:8], "little")
-        key = start, data[start : start + 2 + 12 * int.from_bytes(data[start : start + 2], "little")]
-        cached = _LAYOUTS.get(key)
+        end = start + 2 + 12 * int.from_bytes(data[start : start + 2], "little")
+        key = (start, data[start:end]) if data[end : end + 4] == bytes(4) else None  # what may follow is in no key
+        cached = None if key is None else _LAYOUTS.get(key)
         if cached is not None and all(data[a:b] == pinned for a, b, pinned in cached.pinned):
             return cached
     layout = _parse(data)
@@ -268,8 +289,13 @@ def _layout(data: bytes) -> _Layout:
 
 def _parse(data: bytes) -> _Layout:
     file = FileParts.of(data)
-    order, entries = read_directory(file)
+    order, entries = read_only_directory(file)
     read_tag = partial(read_integers, file, entries)
+    photometric, extra = read_tag(_PHOTOMETRIC, _BLACK_IS_ZERO)[0], read_tag(_EXTRA, 0)
+    if photometric == _BLACK_IS_ZERO and not {*extra}.isdisjoint(_ALPHA):  # GDAL calls the fourth of any four bytes so
+        raise Malformed(
+            "expected bands, found one of opacity (alpha): leave it out, with a value of no data in its place"
+        )
     width, height, bands = read_tag(_WIDTH)[0], read_tag(_HEIGHT)[0], read_tag(_BANDS, 1)[0]
     kinds = set(zip(itertools.cycle(read_tag(_FORMAT, 1)), read_tag(_BITS, 1), strict=False))
     dtype = _DTYPES.get(min(kinds)) if len(kinds) == 1 else None
@@ -313,6 +339,7 @@ def _parse(data: bytes) -> _Layout:
         signature=b"".join(struct.pack("<HQs", tag, entry.length, entry.code.encode()) for tag, entry in geo),
         pinned=tuple((a, b, data[a:b]) for a, b in apart),
         nodata=_read_nodata(file, entries),
+        flaw=_FLAWS.get(photometric, "") if dtype == "uint8" else "",
     )
 
 
