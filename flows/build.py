@@ -63,7 +63,7 @@ def build(
     """Build a dataset from its raw files; return the sealed build's path, its two digests and those of its parent.
 
     With `crop`, `pad`, `resize`, `normalize` or `dtype` the build is baked from a lossless one, its parent. Where
-    `format` is a list, the result is a list.
+    `format` is a list, so is the result.
 
     Args:
         dataset: Its name, as `sar-data datasets` lists it.
@@ -71,7 +71,8 @@ def build(
         out: Folder for the sealed build, absolute.
         variant: Another form of the dataset, as `sar-data info` lists it; none for the default.
         declare: Fields of dataset.toml for your own data, such as {"unit": "power"}; none for those of the file.
-        format: zarr, webdataset or lmdb, or a list of them; none for the default of the dataset.
+        format: zarr, webdataset or lmdb, or a list of them, which one read of the images serves; none for the default
+            of the dataset.
         compression: none, or zstd (zarr only).
         split: NAME or NAME:FIELD=VALUE,…; none for the dataset's default.
         seed: Seed of random split policies.
@@ -111,7 +112,7 @@ def build(
         quoted: Any = quote(result.build)
         publish(quoted)
         results.append(report.digests(result.build))
-    return results if isinstance(format, list) else results[0]
+    return results if len(results) > 1 or isinstance(format, list) else results[0]
 
 
 check = partial(check_request, BuildRequest)

@@ -62,6 +62,8 @@ def _value(text: str, field: Mapping[str, Any]) -> Any:
     if not isinstance(value, str | list | None) and any(kind.get("type") == "string" for kind in kinds):
         value = text  # a folder with the name 2017 is no number
     choices = {fold(choice): choice for choice in _choices(field)}
+    if choices and isinstance(value, str) and "," in value and any(kind.get("type") == "array" for kind in kinds):
+        value = value.split(",")
     if _forms(field) & {"path", "path-or-url"}:
         return _each(lambda path: path if "://" in path else str(Path(path).expanduser().absolute()), value)
     return _each(lambda word: choices.get(fold(word), word), value)

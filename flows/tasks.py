@@ -74,11 +74,12 @@ def run_step(step: Step[Any], crew: Crew) -> None:
         result = step.run(runner, progress(), say)
     if step.name != "prepare":
         return
-    if result.sealed:
-        say("%s is sealed already: nothing to do", result.target.place)
-    else:
-        counts = ", ".join(f"{name} {split.count:,}" for name, split in result.splits.items())
-        say("planned %s: %s, in %d shards", result.target.place, counts, len(result.shards))
+    for draft in result:
+        if draft.sealed:
+            say("%s is sealed already: nothing to do", draft.target.place)
+        else:
+            counts = ", ".join(f"{name} {split.count:,}" for name, split in draft.splits.items())
+            say("planned %s: %s, in %d shards", draft.target.place, counts, len(draft.shards))
 
 
 def once(**options: Any) -> Callable[[F], F]:

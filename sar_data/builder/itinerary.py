@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from sar_data.builder import blank, suspects
 from sar_data.builder.baked import baked_from
 from sar_data.builder.draft import Draft
+from sar_data.builder.open import open_each
 from sar_data.builder.pack import pack
 from sar_data.builder.plausible import implausible
-from sar_data.builder.prepare import prepare
+from sar_data.builder.prepare import prepare_each
 from sar_data.builder.rebuild import RebuildRequest, needs_parent, prepare_parent, prepare_rebuild
 from sar_data.builder.repack import prepare_repack
 from sar_data.builder.request import BuildRequest, ConvertRequest
@@ -45,8 +47,8 @@ class Step(Generic[T]):
     """A step of an itinerary: run it, then ask for the next one. A step that failed may be run again, and goes on.
 
     `reads` says what it goes through: nothing, the web, whole files or their names, or all pixels. `baking` says that
-    it is a step of the baked build, not of the lossless one. `result` is what it gave: a Draft to prepare, to seal a
-    BuildResult.
+    it is a step of the baked build, not of the lossless one. `result` is what it gave, a container each: Drafts to
+    prepare, to seal BuildResults.
     """
 
     name: Name
@@ -87,16 +89,15 @@ class Itinerary:
     def steps(self) -> Steps[None]:
         """Yield the steps, each after the one before it has run."""
         if isinstance(self.request, ConvertRequest):
-            self.results.append((yield from _convert(self.request, Build.open(self.request.parent))))
+            self.results += yield from _convert([self.request])
             return
         if isinstance(self.request, RebuildRequest):
-            self.results.append((yield from _rebuild(self.request)))
+            self.results += yield from _rebuild(self.request)
             return
         request = self.request
         if request.fetch:
             yield Step("fetch", "web", lambda runner, progress, say: _fetch(request, progress, say))
-        for format in request.formats:
-            self.results.append((yield from _build(request.of(format))))
+        self.results += yield from _build(request)
 
 
 def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) -> None:
@@ -116,64 +117,106 @@ def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) ->
     check_results(outcomes)
 
 
-def _build(request: BuildRequest) -> Steps[BuildResult]:
-    preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request, runner, progress, say))
+def _build(request: BuildRequest) -> Steps[list[BuildResult]]:
+    preparing = Step("prepare", "files", lambda runner, progress, say: prepare_each(request, runner, progress, say))
     yield preparing
-    with preparing.result as draft:
-        request = request.settle([band.unit for band in draft.plan.identity.bands])
-        if request.drop_parent and not draft.sealed and (earlier := baked_from(draft, request)):
-            draft.target.discard()  # the plan of a build that is not needed
-            return BuildResult(earlier, reused=True)
-        result = yield from _seal(draft)
+    drafts = preparing.result
+    with _locks(drafts):
+        request = request.settle([band.unit for band in drafts[0].plan.identity.bands])
+        asked = [request.of(format) for format in request.formats]
+        earlier = [
+            baked_from(draft, single) if single.drop_parent and not draft.sealed else None
+            for draft, single in zip(drafts, asked, strict=True)
+        ]
+        needed = {draft.job.recipe: draft for draft, baked in zip(drafts, earlier, strict=True) if baked is None}
+        for draft in drafts:
+            if draft.job.recipe not in needed:
+                draft.target.discard()  # the plan of a build that is not needed
+        finished = dict(zip(needed, (yield from _seal([*needed.values()])), strict=True))
     if not request.baked:
-        return result
-    return (yield from _convert(request.conversion(result.build.path), result.build, baking=True))
+        return [finished[draft.job.recipe] for draft in drafts]
+    todo = [
+        single.conversion(finished[draft.job.recipe].build.path)
+        for single, draft, baked in zip(asked, drafts, earlier, strict=True)
+        if baked is None
+    ]
+    results = iter((yield from _convert(todo, baking=True)))
+    return [BuildResult(baked, reused=True) if baked else next(results) for baked in earlier]
 
 
-def _convert(request: ConvertRequest, parent: Build, *, baking: bool = False) -> Steps[BuildResult]:
-    def act(runner: Runner, progress: Progress | None, say: Say | None) -> Draft:
-        return prepare_repack(parent, request, runner, progress, say)
+def _convert(requests: Sequence[ConvertRequest], *, baking: bool = False) -> Steps[list[BuildResult]]:
+    """Bake sealed builds of the same content, each into a container of its own."""
+    if not requests:
+        return []
+    parents = {request.parent: Build.open(request.parent) for request in requests}
 
-    preparing = Step("prepare", "pixels" if request.counts else "nothing", act, baking)
+    def act(runner: Runner, progress: Progress | None, say: Say | None) -> list[Draft]:
+        return open_each(
+            partial(prepare_repack, parents[request.parent], request, runner, progress, say) for request in requests
+        )
+
+    preparing = Step("prepare", "pixels" if requests[0].counts else "nothing", act, baking)
     yield preparing
-    with preparing.result as draft:
-        result = yield from _seal(draft, baking, None if request.drop_parent else parent.path)
-    if request.drop_parent:
-        yield Step("drop parent", "nothing", lambda runner, progress, say: drop(parent), baking)
-    return result
+    dropped = {request.parent for request in requests if request.drop_parent}
+    with _locks(preparing.result) as drafts:
+        kept = [None if request.parent in dropped else request.parent for request in requests]
+        results = yield from _seal(drafts, baking, kept)
+    for path in parents:
+        if path in dropped:
+            yield Step("drop parent", "nothing", partial(_drop, parents[path]), baking)
+    return results
 
 
-def _rebuild(request: RebuildRequest) -> Steps[BuildResult]:
+def _drop(parent: Build, *_: object) -> Path:
+    return drop(parent)
+
+
+def _rebuild(request: RebuildRequest) -> Steps[list[BuildResult]]:
     parent: Build | None = None
     if needs_parent(request):
         preparing = Step(
-            "prepare", "files", lambda runner, progress, say: prepare_parent(request, runner, progress, say)
+            "prepare", "files", lambda runner, progress, say: [prepare_parent(request, runner, progress, say)]
         )
         yield preparing
-        with preparing.result as draft:
-            parent = (yield from _seal(draft)).build
+        with _locks(preparing.result) as drafts:
+            (result,) = yield from _seal(drafts)
+        parent = result.build
     baking = parent is not None
-    last = Step("prepare", "files", lambda _, progress, say: prepare_rebuild(request, parent, progress, say), baking)
+    last = Step("prepare", "files", lambda _, progress, say: [prepare_rebuild(request, parent, progress, say)], baking)
     yield last
-    with last.result as draft:
-        return (yield from _seal(draft, baking, parent.path if parent else None))
+    with _locks(last.result) as drafts:
+        return (yield from _seal(drafts, baking, [parent.path if parent else None]))
 
 
-def _seal(draft: Draft, baking: bool = False, parent: Path | None = None) -> Steps[BuildResult]:
-    reused = draft.sealed
-    if not reused:
-        yield Step("pack", "pixels", lambda runner, progress, say: pack(draft, runner, progress), baking)
+@contextmanager
+def _locks(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
+    """Hold the locks of several drafts."""
+    with ExitStack() as locks:
+        for draft in drafts:
+            locks.enter_context(draft)
+        yield drafts
 
-    def act(runner: Runner, progress: Progress | None, say: Say | None) -> BuildResult:
-        sealed = seal(draft, runner, progress)
-        if say and not reused and not baking:
-            manifest = sealed.manifest
+
+def _seal(
+    drafts: Sequence[Draft], baking: bool = False, parents: Sequence[Path | None] = ()
+) -> Steps[list[BuildResult]]:
+    """Pack drafts of the same samples together and seal each; `parents` are what they are baked from."""
+    if not drafts:
+        return []
+    reused = [draft.sealed for draft in drafts]
+    if not all(reused):
+        yield Step("pack", "pixels", lambda runner, progress, say: pack(drafts, runner, progress), baking)
+
+    def act(runner: Runner, progress: Progress | None, say: Say | None) -> list[BuildResult]:
+        builds = [seal(draft, runner, progress) for draft in drafts]
+        if say and not baking and not all(reused):
+            manifest = builds[reused.index(False)].manifest  # all have the same pixels
             warnings = suspects.describe(manifest.suspect_pixels), blank.describe(manifest), implausible(manifest)
             for warning in filter(None, warnings):
                 say(warning)
-        return BuildResult(sealed, reused, parent)
+        return [*map(BuildResult, builds, reused, parents or [None] * len(drafts))]
 
-    sealing = Step("seal", "nothing" if reused else "files", act, baking)
+    sealing = Step("seal", "nothing" if all(reused) else "files", act, baking)
     yield sealing
     return sealing.result
 

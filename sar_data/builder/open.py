@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,6 +41,20 @@ def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
         )
     shards, rows = shards_of(plan.scanned, plan.split, plan.shard_length, plan.container.multiple)
     return begin(out, plan, plan.splits(), shards, rows, say)
+
+
+def open_each(openings: Iterable[Callable[[], Draft]]) -> list[Draft]:
+    """Open drafts that are packed together, and return them; where one cannot be opened, those before it are released.
+
+    Raises TargetError where there is no room for all of them.
+    """
+    with ExitStack() as locks:
+        drafts = [locks.enter_context(opening()) for opening in openings]
+        todo = [draft for draft in drafts if not draft.sealed]
+        if len(todo) > 1:  # of one alone its opening made sure
+            todo[0].target.check_space(sum(map(missing_bytes, todo)))
+        locks.pop_all()
+    return drafts
 
 
 def begin(

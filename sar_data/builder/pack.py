@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ import xxhash
 
 from sar_data.builder import blank
 from sar_data.builder.draft import Draft, Job
+from sar_data.builder.following import write_each
 from sar_data.builder.origin import PixelReader, Pixels, Raw
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import SLOTS, Proof
@@ -54,24 +55,36 @@ SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
 MOST_DB = 450.0  # 10 log10 of float32's smallest and largest power are -449 and 385: beyond, values are no dB
 
 
-def pack(draft: Draft, runner: Runner, progress: Progress | None = None) -> None:
+def pack(drafts: Sequence[Draft], runner: Runner, progress: Progress | None = None) -> None:
     """Write every shard that has no valid proof yet; afterwards all have one.
 
-    Raises BadRecord for a record that is wrong under `stop`, TargetError where the target cannot be written.
+    The drafts are of the same samples, each in another container: what they put into equal shards is read, hashed and
+    counted once. Raises BadRecord for a record that is wrong under `stop`, TargetError where the target cannot be
+    written.
     """
-    if draft.sealed:
-        return
-    job, container = draft.job, draft.job.container
-    start(draft)
-    todo = [shard for shard in draft.shards if not proven(job, shard)]
-    total = sum(shard.count for shard in draft.shards)
+    alike: dict[tuple[Shard, ...], list[Draft]] = {}
+    for draft in drafts:
+        if not draft.sealed:
+            start(draft)
+            alike.setdefault(tuple(draft.shards), []).append(draft)
+    for shards, group in alike.items():
+        _pack_alike(shards, group, runner, progress)
+
+
+def _pack_alike(shards: Sequence[Shard], drafts: Sequence[Draft], runner: Runner, progress: Progress | None) -> None:
+    """Pack drafts that have the same shards."""
+    jobs = [draft.job for draft in drafts]
+    lacking = {shard: [job for job in jobs if not proven(job, shard)] for shard in shards}
+    todo = [shard for shard in shards if lacking[shard]]
+    total = sum(shard.count for shard in shards)
     done = total - sum(shard.count for shard in todo)
     # Closed at once on failure: the target's lock must not go before the workers have put down their shards.
-    offered = offering_quarantine(job.bad_records) if isinstance(job.origin, Raw) else nullcontext()
-    with closing(runner.map(partial(pack_shard, job), todo)) as packed, _needs(draft), offered:
+    offered = offering_quarantine(jobs[0].bad_records) if isinstance(jobs[0].origin, Raw) else nullcontext()
+    with closing(runner.map(partial(pack_shard, jobs), todo)) as packed, _needs(drafts), offered:
         for shard in packed:
-            if container.spooled:
-                _commit(job, shard)
+            for job in lacking[shard]:
+                if job.container.spooled:
+                    _commit(job, shard)
             done += shard.count
             if progress:
                 progress("pack", done, total)
@@ -107,12 +120,12 @@ def missing_bytes(draft: Draft) -> int:
 
 
 @contextmanager
-def _needs(draft: Draft) -> Iterator[None]:
+def _needs(drafts: Sequence[Draft]) -> Iterator[None]:
     """Let a TargetError say what is needed, where the disk is too small for the rest."""
     try:
         yield
     except TargetError as error:
-        need, free = missing_bytes(draft), shutil.disk_usage(draft.job.work).free
+        need, free = sum(map(missing_bytes, drafts)), shutil.disk_usage(drafts[0].job.work).free
         if free >= need:
             raise
         raise TargetError(f"{error} What is left needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB free.") from error
@@ -155,35 +168,46 @@ def read_plan(job: Job, shard: Shard) -> pa.Table:
 
 
 @bulk()
-def pack_shard(job: Job, shard: Shard) -> Shard:
-    """Write one shard and its proof; runs in a worker."""
-    rows = read_plan(job, shard)
+def pack_shard(jobs: Sequence[Job], shard: Shard) -> Shard:
+    """Write one shard, and its proof, for each job that lacks it; runs in a worker."""
+    jobs = [job for job in jobs if not proven(job, shard)]
+    rows = read_plan(jobs[0], shard)
     records = to_records(rows)
     places: list[Place | None] = [None] * len(records)
     if "parent" in rows.column_names:
         places = list(places_of(rows["parent"].combine_chunks()))
-    pass_ = _Pass(job)
-    root = job.spool if job.container.spooled else job.build
-    with job.origin.open() as reader:
-        written = job.container.write(root, job.layout, shard, pass_.entries(reader, records, places))
-    slots = pass_.table(written)
-    proof = Proof(
-        job.recipe,
-        written.bytes,
-        pass_.fallbacks,
-        pass_.narrowed,
-        pass_.clipped.tolist(),
-        pass_.unvalued.tolist(),
-        pass_.suspects.tolist(),
-        pass_.pixels,
-        pass_.mask_pixels.tolist(),
-        pass_.blank,
-        pass_.tally.finish() if pass_.tally else None,
-        slots,
-    )
-    path = job.proof(shard)
-    proof.save(path.with_suffix(PENDING) if job.container.spooled else path)
+    accepting: dict[tuple[bool, ...], list[Job]] = {}
+    for job in jobs:  # containers that refuse other keys store other records
+        accepted = tuple(job.container.refuse(record.key) is None for record in records)
+        accepting.setdefault(accepted, []).append(job)
+    for group in accepting.values():
+        _pack_once(group, shard, records, places)
     return shard
+
+
+def _pack_once(jobs: Sequence[Job], shard: Shard, records: list[Record], places: list[Place | None]) -> None:
+    """Write one shard, and its proof, for each job, in one pass over its pixels."""
+    pass_ = _Pass(jobs[0])
+    writers = [
+        partial(job.container.write, job.spool if job.container.spooled else job.build, job.layout, shard)
+        for job in jobs
+    ]
+    with jobs[0].origin.open() as reader:
+        written = write_each(writers, pass_.entries(reader, records, places))
+    proof = pass_.proof(jobs[0].recipe)
+    for job, part in zip(jobs, written, strict=True):
+        placed = replace(proof, recipe=job.recipe, bytes=part.bytes, slots=_with_places(proof.slots, part))
+        path = job.proof(shard)
+        placed.save(path.with_suffix(PENDING) if job.container.spooled else path)
+
+
+def _with_places(slots: pa.Table, written: Written) -> pa.Table:
+    """Return slots with the offsets that a container gave them; an empty slot has none."""
+    for name, offsets in (("offset", written.offsets), ("mask_offset", written.mask_offsets)):
+        at = slots.column_names.index(name)
+        known = pc.if_else(slots["valid"], pa.array(offsets, pa.int64()), pa.scalar(None, pa.int64()))
+        slots = slots.set_column(at, slots.schema.field(at), known)
+    return slots
 
 
 class _Pass:
@@ -291,10 +315,27 @@ class _Pass:
         path = next((name for name in names if bands[i] in name.rsplit("/", 1)[-1]), names[0])
         raise BadRecord(path, f"band {bands[i]}: {reason}")
 
-    def table(self, written: Written) -> pa.Table:
-        """Return the slots in the SLOTS schema; an empty slot has no offset."""
-        ends = zip(written.offsets, written.mask_offsets, strict=True)
-        rows = [(*slot, *(end if slot[0] else (None, None))) for slot, end in zip(self.slots, ends, strict=True)]
+    def proof(self, recipe: str) -> Proof:
+        """Return the proof of what was packed; where that lies is not known yet."""
+        slots = self._table()
+        return Proof(
+            recipe,
+            0,
+            self.fallbacks,
+            self.narrowed,
+            self.clipped.tolist(),
+            self.unvalued.tolist(),
+            self.suspects.tolist(),
+            self.pixels,
+            self.mask_pixels.tolist(),
+            self.blank,
+            self.tally.finish() if self.tally else None,
+            slots,
+        )
+
+    def _table(self) -> pa.Table:
+        """Return the slots in the SLOTS schema, without offsets."""
+        rows = [(*slot, None, None) for slot in self.slots]
         fields = list(SLOTS)[:-2]
         columns = list(zip(*rows, strict=True)) or [()] * len(fields)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)]

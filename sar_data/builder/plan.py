@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from sar_data.builder.request import BadRecords
 from sar_data.builder.sharding import shard_length
 from sar_data.formats.container import Format
 from sar_data.sealed.documents import PlannedSplit, Quarantined
-from sar_data.sealed.manifest import Decisions, Identity
+from sar_data.sealed.manifest import Decisions, Identity, recipe_digest
 from sar_data.split.policy import SPLITS
 
 PLAN = "plan.arrow"
@@ -46,6 +46,13 @@ class Plan:
     @property
     def container(self) -> Format:
         return formats.get(self.decisions.format, self.decisions.compression)
+
+    def packed_in(self, container: Format) -> Plan:
+        """Return the plan of the same samples in another container."""
+        recipe = {**self.decisions.recipe, "format": [container.name, container.version, container.compression]}
+        packing = {"format": container.name, "compression": container.compression}
+        changed = {**packing, "recipe": recipe, "recipe_digest": recipe_digest(recipe)}
+        return replace(self, decisions=self.decisions.model_copy(update=changed))
 
     @property
     def is_new(self) -> bool:

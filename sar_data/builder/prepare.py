@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from sar_data.builder.gate import with_absence
 from sar_data.builder.imported import imported_from
 from sar_data.builder.kept import kept
 from sar_data.builder.newer import newer_than
-from sar_data.builder.open import open_draft
+from sar_data.builder.open import open_draft, open_each
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
@@ -56,22 +57,28 @@ from sar_data.split.shares import class_shares
 from sar_data.system.bulk import bulk
 
 
-@bulk()
 def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> Draft:
-    """Return the draft of a request's lossless build in one container, its target locked.
+    """Return the draft of a request for one container, as `prepare_each` does."""
+    (draft,) = prepare_each(request, runner, progress, say)
+    return draft
 
-    A build that stands sealed is returned as such. What is to be baked from it is checked against the sizes of images.
-    `say` is called with what a user should know of the source, such as the disk that a compressed archive needs.
+
+@bulk()
+def prepare_each(
+    request: BuildRequest, runner: Runner, progress: Progress | None = None, say: Say | None = None
+) -> list[Draft]:
+    """Return the draft of the lossless build of each container that is asked for, their targets locked; one scan.
+
+    Of containers with the same lossless build the draft is the same. A build that stands sealed is returned as such.
+    What is to be baked from it is checked against the sizes of images. `say` is called with what a user should know of
+    the source, such as the disk that a compressed archive needs.
     """
     fit, lists = open_source(request, progress, say)
     pipeline, spec = fit.pipeline, fit.pipeline.spec
     check_spec(spec)
     request.check_bands({band.name: band.unit for band in spec.bands})
-    lossless = request.lossless
-    (format,) = lossless.formats
-    container = formats.get(format or spec.container, lossless.packing)
+    containers = containers_of(request, spec)
     name, policy = _policy(request, pipeline)
-    check_shape(spec, container)
     if isinstance(policy, ByLists):
         policy.check_lists(lists)  # before half a million records are scanned
     before = kept(request.keep, spec.name, name, policy) if request.keep else None
@@ -85,8 +92,20 @@ def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = N
     if say and request.limit is None and (left := _left_out(request, fit.pipeline, records, assignment)):
         say(f"{WARNING}{left}")
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
-    plan = plan_of(request, fit, scanned, assignment, chosen, container, progress)
-    return _compare(open_draft(request.out, plan, say), request, fit, say)
+    plan = plan_of(request, fit, scanned, assignment, chosen, containers[0], progress)
+    plans = {plan.decisions.recipe_digest: plan for plan in map(plan.packed_in, containers)}
+    drafts = open_each(partial(_open, request, fit, plan, say) for plan in plans.values())
+    by_recipe = dict(zip(plans, drafts, strict=True))
+    return [by_recipe[plan.packed_in(container).decisions.recipe_digest] for container in containers]
+
+
+def containers_of(request: BuildRequest, spec: DatasetSpec) -> list[Format]:
+    """Return the container of the lossless build of each container that is asked for."""
+    lossless = [request.of(format).lossless for format in request.formats]
+    containers = [formats.get(single.formats[0] or spec.container, single.packing) for single in lossless]
+    for container in containers:
+        check_shape(spec, container)
+    return containers
 
 
 def plan_of(
@@ -130,8 +149,9 @@ def plan_of(
     )
 
 
-def _compare(draft: Draft, request: BuildRequest, fit: Fitted, say: Say | None) -> Draft:
-    """Warn where files of the source are newer than the build that stands sealed; return the draft."""
+def _open(request: BuildRequest, fit: Fitted, plan: Plan, say: Say | None) -> Draft:
+    """Return the draft of a plan; warn where files of the source are newer than the build that stands sealed."""
+    draft = open_draft(request.out, plan, say)
     if draft.sealed and say and not (request.rehash or fit.pipeline.rehash):
         warning = newer_than(draft.target.place / NAME, request.source, fit.tree, draft.plan.scanned)
         if warning:

@@ -264,7 +264,7 @@ class _Copy:
         write_plan(draft, slots.rows)
         start(draft)
         todo = [s for s in slots.shards if {container.file(s, layout), container.mask_file(s, layout)} & broken]
-        pack(replace(draft, shards=todo), self.runner, self.progress)
+        pack([replace(draft, shards=todo)], self.runner, self.progress)
 
     def _sources(self, manifest: Manifest, index: pa.Table) -> tuple[Origin, pa.Table, dict[str, dict[str, int]]]:
         """Return what `sources_of` does; a parent that is needed is built first."""
@@ -272,7 +272,7 @@ class _Copy:
         parent = None
         if needs_parent(request):
             with prepare_parent(request, self.runner, self.progress, self.say) as draft:
-                pack(draft, self.runner, self.progress)
+                pack([draft], self.runner, self.progress)
                 parent = seal(draft, self.runner, self.progress)
         return sources_of(request, manifest, index, parent, self.progress, self.say)
 

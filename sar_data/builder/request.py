@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,8 @@ class BuildRequest(Changes):
     files or their archive; `out` the folder below which builds are kept; `work` where what reading an archive needs is
     kept, beside the archive without it; `lists` a folder of official lists.
 
-    `format` is one container or several, of which each is a build; None is the dataset's own choice. `split` is a
+    `format` is one container or several, as a list or as a text, "A,B": each is a build, and one read of the images
+    serves all; None is the dataset's own choice. `split` is a
     policy as `parse` reads it, None for the dataset's default; `keep` is a sealed build of the same dataset, whose
     records stay in the splits that they have there, while `split` places the new ones. `limit` takes that many records
     in hash order; `rehash`
@@ -181,8 +183,11 @@ class BuildRequest(Changes):
 
     def __post_init__(self) -> None:
         Changes.__post_init__(self)
-        for name in self.formats:
+        for name, times in Counter(self.formats).items():
             _check_packing(name, self.compression)
+            if times > 1:
+                asked = ",".join(filter(None, self.formats))
+                raise UsageError(f"`format={asked}`: expected each container once, found {name} {times} times")
         _among("bad_records", self.bad_records, BadRecords)
         _among("bad_objects", self.bad_objects, BadObjects)
         if self.complete and self.limit is not None:
@@ -233,9 +238,9 @@ class BuildRequest(Changes):
     @property
     def formats(self) -> tuple[Format | None, ...]:
         """The containers that are asked for; one None for the dataset's own choice."""
-        if self.format is None or isinstance(self.format, str):
-            return (self.format,)
-        return tuple(dict.fromkeys(self.format)) or (None,)
+        if self.format is None:
+            return (None,)
+        return tuple(self.format.split(",") if isinstance(self.format, str) else self.format) or (None,)
 
     @property
     def packing(self) -> str | None:

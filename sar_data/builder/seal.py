@@ -71,6 +71,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     durable.write(job.build / NAME, manifest.dump())
     draft.target.publish(job.build)
     draft.target.discard()  # the build is sealed; what stays goes with the next run
+    draft.sealed = True
     return Build(draft.target.place, manifest)
 
 

@@ -63,7 +63,7 @@ def build_whole(
 
 def _complete(draft: Draft, runner: Runner, progress: Progress | None) -> Build:
     with draft:
-        pack(draft, runner, progress)
+        pack([draft], runner, progress)
         return seal(draft, runner, progress)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
-from sar_data.cli.choices import BuildFolder, DatasetOrFolder, ExistingPath, OneOf, PolicyName
+from sar_data.cli.choices import BuildFolder, DatasetOrFolder, ExistingPath, ManyOf, OneOf, PolicyName
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
@@ -36,6 +36,11 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     return ",".join(values) or None
 
 
+def _formats(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the containers as one text."""
+    return ",".join(values) or None
+
+
 @click.command("build", cls=DeclaringCommand, short_help="Build a dataset from its raw files into a sealed folder.")
 @click.argument("dataset", metavar="NAME|DIR", required=False, type=DatasetOrFolder())
 @click.option(
@@ -51,8 +56,9 @@ def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option(
     "--format",
     multiple=True,
-    type=OneOf("format", names),
-    help=f"{', '.join(FORMATS)}; repeatable. Without it zarr, or webdataset where images differ in size.",
+    type=ManyOf("format", names),
+    callback=_formats,
+    help=f"{', '.join(FORMATS)}, or several. Without it zarr, or webdataset where images differ in size.",
 )
 @click.option("--variant", metavar="NAME", help="Another form of the dataset; `info` lists them.")
 @click.option(
@@ -155,7 +161,8 @@ def command(
 
     A build of the same recipe is made once: run again, the command returns it, or continues where it was stopped. The
     build is lossless; --speckle, --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it.
-    Several formats give several builds. --plan builds nothing: it prints leakage and cost of each split, one a line.
+    --format zarr,lmdb seals one build a container, and reads each image once. --plan builds nothing: it prints leakage
+    and cost of each split, one a line.
     --from BUILD makes the same content again, of raw files or of another build; manifest and index of BUILD are enough.
     """
     from sar_data import catalog

@@ -39,6 +39,20 @@ class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
         return "NAME"
 
 
+class ManyOf(OneOf):
+    """Names among `choices()`, with commas between them."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return ",".join(super(ManyOf, self).convert(name, param, ctx) for name in value.split(","))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        before, comma, _ = incomplete.rpartition(",")
+        return completions(incomplete, [before + comma + name for name in self._choices()])
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "NAME,…"
+
+
 class DatasetName(click.ParamType):  # type: ignore[type-arg]
     """A dataset, by any of its names."""
 

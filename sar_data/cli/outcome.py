@@ -49,11 +49,13 @@ def carry_out(request: Request, runner: Runner, note: Note, out: Path, *, as_jso
                 continue
             result = step.run(runner, meter, meter.say)
             if step.name == "prepare":
-                meter.set_sizes(result.job.layout.image_bytes(), max(shard.slots for shard in result.shards))
+                draft = result[0]  # the others have the same samples
+                meter.set_sizes(draft.job.layout.image_bytes(), max(shard.slots for shard in draft.shards))
             elif step.name == "seal":
                 live.close()
-                summary(result, brief=step.baking)
-                shown.append(result)
+                for sealed in result:
+                    summary(sealed, brief=step.baking)
+                    shown.append(sealed)
             elif step.name == "drop parent":
                 click.echo(f"removed {result}", err=True)
     for result in itinerary.results:

@@ -65,7 +65,7 @@ def built(runner: Runner, source: Path) -> float:
     start = time.perf_counter()
     with prepare(BuildRequest(dataset=PIPELINE, source=source, out=OUT / "builds", **options), runner) as draft:
         prepared = time.perf_counter()
-        pack(draft, runner)
+        pack([draft], runner)
         packed = time.perf_counter()
         seal(draft, runner)
     end = time.perf_counter()

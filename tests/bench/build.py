@@ -98,7 +98,7 @@ def built(runner: Runner, options: dict[str, Any]) -> float:
     start = time.perf_counter()
     with prepare(BuildRequest(dataset=PIPELINE, source=RAW, out=OUT / "builds", **options), runner) as draft:
         planned = time.perf_counter()
-        pack(draft, runner)
+        pack([draft], runner)
         packed = time.perf_counter()
         with patch("sar_data.builder.seal.file_sums", file_sums):
             sealing.seal(draft, runner)

@@ -295,7 +295,7 @@ def test_a_file_that_grows_between_scan_and_pack_is_bad(
     with prepare(BuildRequest(dataset=bigearthnet, source=source, out=tmp_path / "out", **chosen), Serial()) as draft:
         append(tif(patches(source)[5]))
         with pytest.raises(BadRecord, match="changed since it was scanned"):
-            pack(draft, Serial())
+            pack([draft], Serial())
     assert visible(tmp_path / "out") == []
 
 
@@ -306,7 +306,7 @@ def test_new_pixels_of_the_same_size_are_seen_where_contents_were_hashed(
     chosen = options(rehash=True, bad_records="quarantine")
     with prepare(BuildRequest(dataset=bigearthnet, source=source, out=tmp_path / "out", **chosen), Serial()) as draft:
         rewrite.write(patches(source)[5], "VV", np.full((120, 120), -12, np.float32))
-        pack(draft, Serial())
+        pack([draft], Serial())
         build = seal(draft, Serial())
     (listed,) = build.manifest.quarantine
     assert (listed.key, listed.reason) == (patches(source)[5].name, "the file changed since it was scanned")

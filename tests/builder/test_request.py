@@ -26,6 +26,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 WRONG_BUILDS: list[tuple[dict[str, Any], str]] = [
     *WRONG,
     ({"format": ["zarr", "lmbd"]}, "unknown format 'lmbd'. Did you mean 'lmdb'?"),
+    ({"format": "zarr,lmbd"}, "unknown format 'lmbd'. Did you mean 'lmdb'?"),
+    ({"format": ["zarr", "zarr"]}, "`format=zarr,zarr`: expected each container once, found zarr 2 times"),
     (
         {"drop_parent": True},
         "`drop_parent=True`: expected `speckle=…`, `unit=…`, `crop=…`, `pad=…`, `resize=…`, `normalize=…` or `dtype=…`",

@@ -153,11 +153,13 @@ def test_a_flow_bakes_and_says_of_what(server: str, archive: Archive, tmp_path: 
     from flows.build import build_bigearthnet
 
     places: dict[str, Any] = {"source": archive.source, "out": tmp_path, "split": "official", "runner": "serial"}
-    (found,) = build_bigearthnet(**places, format=["lmdb"], dtype="int16", resize=60, shard_length=16, drop_parent=True)
+    places |= {"dtype": "int16", "resize": 60, "shard_length": 16, "drop_parent": True}
+    found, other = build_bigearthnet(**places, format=["lmdb", "zarr"])
+    assert found["content_digest"] == other["content_digest"]
     manifest = Build.open(Path(found["path"])).manifest
     assert [step.step for step in manifest.applied] == ["resize", "dtype"]
     assert found["parent"]["content_digest"] == archive.digest
-    assert [path.parent for path in tmp_path.rglob("manifest.json")] == [Path(found["path"])]
+    assert {path.parent for path in tmp_path.rglob("manifest.json")} == {Path(found["path"]), Path(other["path"])}
     page = _artifacts(found["path"])["bigearthnet-s1-build"]
     for fact in (found["content_digest"], found["recipe_digest"], *list(found["parent"].values()), "resize, dtype"):
         assert fact in page.data

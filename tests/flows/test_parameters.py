@@ -34,6 +34,7 @@ SCHEMA: dict[str, Any] = {
         (["lists=/a/b"], {"lists": "/a/b"}),
         (["format=LMDB"], {"format": "lmdb"}),
         (['format=["lmdb","Zarr"]'], {"format": ["lmdb", "zarr"]}),
+        (["format=lmdb,Zarr"], {"format": ["lmdb", "zarr"]}),
     ],
 )
 def test_values_are_json_or_text_as_the_parameter_asks(texts: list[str], values: dict[str, Any]) -> None:

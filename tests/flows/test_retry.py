@@ -46,13 +46,13 @@ def _packed(
         failed(verdict)
         return verdict
 
-    def prepared(*args: Any) -> Draft:
+    def prepared(*args: Any) -> list[Draft]:
         draft = prepare(*args)
         before(draft)
-        return draft
+        return [draft]
 
     monkeypatch.setattr(tasks, "OVER_DISK", tasks.OVER_DISK | {"retry_delay_seconds": 0, "retry_condition_fn": judge})
-    monkeypatch.setattr(itinerary, "prepare", prepared)
+    monkeypatch.setattr(itinerary, "prepare_each", prepared)
     request = BuildRequest(dataset="bigearthnet-s1", source=source, out=out, split="official")
 
     @flow
