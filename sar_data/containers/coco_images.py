@@ -6,12 +6,15 @@ A sample is an image that a document names; its key is the image's name, its spl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sar_data.containers import image_files
 from sar_data.containers.entry import Entry, Head
+from sar_data.containers.exported import export_document
+from sar_data.containers.members import mask_beside
 from sar_data.errors import BadRecord
 from sar_data.labels import coco
 from sar_data.labels.discovery import walk
@@ -31,10 +34,11 @@ class _Mention(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoImages:
-    """The documents; `classes` are their categories in the order of their ids."""
+    """The documents; `classes` are their categories in the order of their ids, `frames` those of our own export."""
 
     documents: tuple[str, ...]
     classes: tuple[str, ...]
+    frames: int | None = None
     files = ()
     kind = "coco"
     expected = ()
@@ -51,7 +55,7 @@ class CocoImages:
     def head(self, tree: Tree, entry: Entry) -> Head:
         path, (document, name) = entry.files[0], _mentions(tree, self.documents)[entry.files[0]]
         annotations = coco.load(tree, document)
-        shape, dtype = any_format.header(tree, path)
+        shape, dtype = image_files.header(tree, path, self.frames)
         if (size := annotations.shape(name)) != shape[-2:]:
             raise BadRecord(document, f"expected {name} of {shape[-2]}x{shape[-1]} pixels, found {size[0]}x{size[1]}")
         crs, transform = tiff.georeference(tree, path) if any_format.is_tiff(path) else (None, None)
@@ -59,7 +63,8 @@ class CocoImages:
         return Head(shape=shape, dtype=dtype, axes="byx", objects=objects, crs=crs, transform=transform)
 
     def read(self, tree: Tree, entry: Entry) -> Sample:
-        return any_format.read(tree.read(entry.files[0]), entry.files[0])
+        path = entry.files[0]
+        return replace(image_files.read(tree, path, self.frames), mask=mask_beside(tree, path))
 
 
 @lru_cache(maxsize=2)
@@ -92,4 +97,6 @@ def coco_images(tree: Tree) -> CocoImages | None:
         return None
     names = [document.categories[number] for document in documents for number in sorted(document.categories)]
     paths = tuple(document.file.path for document in documents)
-    return CocoImages(documents=paths, classes=tuple(dict.fromkeys(names)))
+    exported = export_document(tree)
+    frames = exported.frames if exported else None
+    return CocoImages(documents=paths, classes=tuple(dict.fromkeys(names)), frames=frames)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 
 from sar_data.containers.coco_images import coco_images
 from sar_data.containers.entry import Container, Labels
+from sar_data.containers.exported import ExportDocument, export_document
 from sar_data.containers.find import find_container
+from sar_data.containers.layouts import DATES_FIELD, EXPORT_FILE
 from sar_data.containers.looked import Looked, by_means, is_normalized, look
-from sar_data.containers.reading import Keyed, Plan, class_of, key_samples, read, scan, units
-from sar_data.containers.targets import TargetForm, target_form
+from sar_data.containers.reading import Keyed, Plan, key_samples, read, scan, units
+from sar_data.containers.tasks import plan_tasks
 from sar_data.errors import SourceError
-from sar_data.labels.words import flags_length
 from sar_data.naming import few
-from sar_data.spec import DatasetSpec, Imported, Pipeline, Task, Tree
+from sar_data.spec import DatasetSpec, Imported, Pipeline, Tree
 from sar_data.split.declared import Declared
 from sar_data.split.policy import SPLITS, ByLists, SplitPolicy
 
@@ -31,19 +31,21 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
     Raises SourceError where the container holds something else, or where only its owner can say what it means: then
     `pipeline.asked` decides.
     """
-    first = next((task.kind for task in pipeline.spec.tasks), None)
-    container = (coco_images(tree) if first == "detection" else None) or find_container(tree)
+    spec = pipeline.spec
+    has_boxes = any(task.kind == "detection" for task in spec.tasks)
+    container = (coco_images(tree) if has_boxes else None) or find_container(tree)
     if container is None:
         return None
-    spec, classes = pipeline.spec, pipeline.asked.get("classes", container.classes)
-    names = tuple(band.name for band in spec.bands)
-    looked = look(tree, container, names, len(names))
+    exported, classes = export_document(tree), pipeline.asked.get("classes", container.classes)
+    names, columns = tuple(band.name for band in spec.bands), (*(task.name for task in spec.tasks), DATES_FIELD)
+    looked = look(tree, container, names, len(_order(exported, container) or names))
     if looked.axes.frames != spec.frames:
         raise SourceError(f"expected {spec.frames} frames a sample of {spec.name}, found {looked.axes.frames}")
-    bands, order_text = order_of(looked, container, pipeline.asked.get("bands", ()), spec)
-    keys = key_samples(tree, container, names)
-    changed_spec, losses = _with_pixels(spec, looked)
-    task, form, flags, task_text = _task(spec.tasks, looked, (*looked.labels, *_of_table(keys, looked)), classes)
+    bands, order_text = order_of(looked, container, pipeline.asked.get("bands", ()), spec, exported)
+    keys = key_samples(tree, container, names, columns)
+    changed_spec, losses = _with_pixels(spec, looked, exported)
+    labels = *looked.labels, *_of_table(keys, looked)
+    tasks, task_text = plan_tasks(spec.tasks, looked, labels, keys.columns, classes)
     plan = Plan(
         container=container,
         asked=names,
@@ -53,15 +55,14 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
         dtype=looked.dtype,
         size=changed_spec.shape,
         first=looked.entries[0].where,
-        task=task,
-        form=form,
-        flags=flags,
-        numbered=classes,
+        tasks=tasks,
+        columns=columns,
+        becomes=changed_spec.dtype if (looked.dtype, changed_spec.dtype) == ("float32", "float16") else None,
         named=pipeline.named,
     )
     fitted = dataclasses.replace(
         pipeline,
-        spec=dataclasses.replace(changed_spec, tasks=(task,) if task else ()),
+        spec=dataclasses.replace(changed_spec, tasks=tuple(part.task for part in tasks)),
         units=partial(units, plan=plan),
         scan=partial(scan, plan=plan),
         read=partial(read, plan=plan),
@@ -70,6 +71,7 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
         copies=None,
         copy_splits={},
         imported=Imported(container.kind, container.files),
+        asked={**pipeline.asked, **({"bands": bands} if exported else {})},  # so that a recipe covers them
     )
     return fitted, count_splits(container, keys), tuple(filter(None, (order_text, *losses, task_text, *about(keys))))
 
@@ -91,7 +93,11 @@ def about(keys: Keyed) -> list[str]:
 
 
 def order_of(
-    looked: Looked, container: Container, asked: tuple[str, ...], spec: DatasetSpec
+    looked: Looked,
+    container: Container,
+    asked: tuple[str, ...],
+    spec: DatasetSpec,
+    exported: ExportDocument | None = None,
 ) -> tuple[tuple[str, ...], str]:
     """Return the order of the bands in a container, and how it is known; raise SourceError where it must be asked."""
     names = tuple(band.name for band in spec.bands)
@@ -99,6 +105,10 @@ def order_of(
         if not set(names) <= set(looked.bands):
             raise SourceError(f"{looked.entries[0].where}: expected the bands {few(names)}, found {few(looked.bands)}")
         return looked.bands, f"bands by name: {few(looked.bands)}"
+    if (stored := _order(exported, container)) and not asked:
+        if not {*names} <= {*stored}:
+            raise SourceError(f"{EXPORT_FILE}: expected the bands {few(names)}, found {few(stored)}")
+        return stored, f"bands as {EXPORT_FILE} says: {few(stored)}"
     if asked:
         if sorted(asked) != sorted(names):
             raise SourceError(f"`bands={','.join(asked)}`: expected {few(names)} in the container's order")
@@ -116,7 +126,12 @@ def order_of(
     return order, f"bands {few(order)} by their {means}{against}; `bands=…` says another order"
 
 
-def _with_pixels(spec: DatasetSpec, looked: Looked) -> tuple[DatasetSpec, list[str]]:
+def _order(exported: ExportDocument | None, container: Container) -> tuple[str, ...]:
+    """Return the order in which our own export stores the bands, () of another container."""
+    return (container.expected or tuple(exported.units)) if exported else ()
+
+
+def _with_pixels(spec: DatasetSpec, looked: Looked, exported: ExportDocument | None) -> tuple[DatasetSpec, list[str]]:
     """Return a dataset's declaration with the size and the type of the container's pixels, and what they lost."""
     losses = []
     height, width = looked.sizes[0]  # one of another size is a bad record, where the dataset has one size
@@ -126,6 +141,12 @@ def _with_pixels(spec: DatasetSpec, looked: Looked) -> tuple[DatasetSpec, list[s
             "unknown, and so is the size of a pixel"
         )
         spec = dataclasses.replace(spec, shape=(height, width), pixel_size_m=None)
+    if exported is not None:
+        units = [exported.units[band.name] for band in spec.bands]
+        if units != [*spec.units]:
+            losses.append(f"values are in {few(units)}, as {EXPORT_FILE} says")
+        bands = tuple(dataclasses.replace(band, unit=unit) for band, unit in zip(spec.bands, units, strict=True))
+        return dataclasses.replace(spec, bands=bands, dtype=exported.dtype, wider=()), losses
     stretched = looked.dtype == "uint8" and spec.dtype != "uint8"
     if "dB" in spec.units and not stretched and is_normalized(looked.images):
         raise SourceError(
@@ -145,41 +166,6 @@ def _of_table(keys: Keyed, looked: Looked) -> list[Labels]:
     if keys.table is None or keys.table.labels is None:
         return []
     return [keys.table.labels_of(key) for key in looked.keys]
-
-
-def _task(
-    tasks: Sequence[Task], looked: Looked, labels: Sequence[Labels], classes: tuple[str, ...]
-) -> tuple[Task | None, TargetForm | None, int, str]:
-    """Return the task whose labels a container has, the form of its targets, the length of flags, and a sentence."""
-    if looked.masks and (mask := next((task for task in tasks if task.kind == "segmentation"), None)):
-        return mask, None, 0, f"masks of {mask.name}"
-    known = [task for task in tasks if task.kind in ("multiclass", "multilabel")]
-    boxes = next((task for task in tasks if task.kind == "detection"), None)
-    if looked.boxes and boxes and not known:
-        others = few([task.name for task in tasks if task is not boxes])
-        left = f"; no labels of {others} in the container" if len(tasks) > 1 else ""
-        return boxes, None, 0, f"boxes of {boxes.name}{left}"
-    targets = [label for label in labels if label is not None]
-    if not targets or not known:
-        return None, None, 0, f"no labels of {few([task.name for task in tasks])} in the container" if tasks else ""
-    form, flags, task = None, 0, next((task for task in known if classes and _means({*classes}, task, ())), known[0])
-    if raw := [label for label in targets if isinstance(label, bytes)]:
-        form = target_form(raw, (len(classes or task.classes),), task.kind == "multilabel")
-        words = {word for label in raw for word in form.labels(label) or ()}
-    else:
-        lists = [label for label in targets if not isinstance(label, bytes)]
-        flags = flags_length(lists, [len(classes)] if classes else [len(task.classes) for task in known])
-        words = {*map(str, range(flags))} if flags else {word for label in lists for word in label}
-        known = [task for task in known if not flags or classes or len(task.classes) == flags]
-        task = next((task for task in known if _means(words, task, classes)), task)
-    order = f", numbers in the order of {few(classes or task.classes)}; `classes=…` says another order"
-    others = few([task.name for task in tasks if task is not task])
-    left = f"; no labels of {others} in the container" if len(tasks) > 1 else ""
-    return task, form, flags, f"labels of {task.name}{order if all(map(str.isdecimal, words)) else ''}{left}"
-
-
-def _means(words: set[str], task: Task, classes: tuple[str, ...]) -> bool:
-    return all(class_of(word, task.classes, classes) is not None for word in words)
 
 
 def splits_of(keys: Keyed, pipeline: Pipeline) -> dict[str, SplitPolicy]:

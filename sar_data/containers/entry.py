@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sar_data.record import Object, Sample
+from sar_data.record import Date, Object, Sample
 from sar_data.sources.tree import RecordingTree
 from sar_data.spec import Tree
 
@@ -20,7 +20,8 @@ class Entry:
 
     `name` is its key there, "" where it has none; `split` is train, val or test, None where nothing says it. `files`
     are the paths of its files, the one with its image first; `start` and `size` are its place there, in bytes or in
-    rows, as its container means them. `labels` has what is known without the entry itself.
+    rows, as its container means them. `labels` has what is known without the entry itself, `more` the labels of further
+    tasks by their names.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Entry:
     start: int = 0
     size: int = 0
     labels: Labels = None
+    more: tuple[tuple[str, Labels], ...] = ()
 
     @property
     def where(self) -> str:
@@ -42,7 +44,7 @@ class Head:
 
     `shape` is along these axes; `bands` are the names of the bands in their order, () where the container has none.
     `axes` is "" where only the shape can tell. `objects` are numbered by the classes of the container, of the dataset
-    where it has none; None where it says nothing of them. `crs` and `transform` are those of a record.
+    where it has none; None where it says nothing of them. `dates`, `crs` and `transform` are those of a record.
     """
 
     shape: tuple[int, ...]
@@ -51,6 +53,7 @@ class Head:
     bands: tuple[str, ...] = ()
     labels: Labels = None
     objects: tuple[Object, ...] | None = None
+    dates: tuple[Date, ...] = ()
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
 

@@ -74,5 +74,8 @@ LABEL_FIELDS = ("labels", "label", "cls", "class", "target", "category")
 SPLIT_FIELDS = ("split", "subset", "partition")
 BANDS_FIELD = "bands"  # names of the bands in the order of the image
 
+DATES_FIELD = "dates"  # of a sample of several dates, in our own exports: role, time, platform, relative_orbit of each
+EXPORT_FILE = "sar-data.json"  # beside the files of each of our exports: what the build was, and what was lost
+
 # Folders of arrays: SPLIT.txt has a line `path label` for each; several labels are parted by commas.
 LIST_FILE = "{split}.txt"

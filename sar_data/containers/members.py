@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from sar_data.containers.entry import Entry, Head, Labels
+from sar_data.containers import image_files
+from sar_data.containers.entry import Entry, Head, Labels, below
+from sar_data.containers.exported import export_document
 from sar_data.containers.layouts import BANDS_FIELD, CLASS_EXTENSION, DOCUMENT_EXTENSION, IMAGE_EXTENSIONS, LABEL_FIELDS
 from sar_data.errors import BadRecord, SourceError
 from sar_data.labels.discovery import walk
@@ -25,7 +27,7 @@ from sar_data.labels.splits import folder_split
 from sar_data.labels.words import words_of
 from sar_data.naming import few
 from sar_data.raster import any_format, tiff
-from sar_data.record import Sample
+from sar_data.record import Mask, Sample
 from sar_data.spec import Tree
 from sar_data.system import strict_json
 from sar_data.text import decode
@@ -44,9 +46,13 @@ LONGEST = 1 << 24  # bytes of a file that says what a sample is
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
-    """Samples of several files each; `lists` are those that say split and labels, by split."""
+    """Samples of several files each; `lists` are those that say split and labels, by split.
+
+    `frames` are those of our own export, None for other containers.
+    """
 
     lists: tuple[tuple[str, str], ...] = ()
+    frames: int | None = None
     files: tuple[str, ...] = ()
     kind = "webdataset"
     expected = ()
@@ -70,7 +76,7 @@ class Members:
     def head(self, tree: Tree, entry: Entry) -> Head:
         parts = _extensions(entry)
         images = image_paths(parts)
-        heads = [any_format.header(tree, path) for path in images]
+        heads = [image_files.header(tree, path, self.frames) for path in images]
         places = {tiff.georeference(tree, path) for path in images if any_format.is_tiff(path)}
         if len(places) > 1:
             raise BadRecord(entry.where, f"expected one georeference, found several in {few(images)}")
@@ -81,29 +87,40 @@ class Members:
         bands = tuple(names)
         (shape, dtype), *others = heads
         if others:  # a file a band
-            if len({*heads}) > 1 or shape[0] != 1:
+            if len({*heads}) > 1 or len(shape) > 3 or shape[0] != 1:
                 raise BadRecord(entry.where, f"expected a band of one size in each file, found {few(heads)}")
             bands = tuple(_parts(path)[2].partition(".")[0].upper() for path in images)
             shape = (len(images), *shape[1:])
-        if bands and len(bands) != shape[0]:
-            raise BadRecord(entry.where, f"expected the {len(bands)} bands {few(bands)}, found {shape[0]}")
+        if bands and len(bands) != shape[-3]:
+            raise BadRecord(entry.where, f"expected the {len(bands)} bands {few(bands)}, found {shape[-3]}")
         crs, transform = next(iter(places), (None, None))
         labels = _labels(tree, parts, document, entry.where)
-        return Head(shape=shape, dtype=dtype, axes="byx", bands=bands, labels=labels, crs=crs, transform=transform)
+        axes = "fbyx"[-len(shape) :]
+        return Head(shape=shape, dtype=dtype, axes=axes, bands=bands, labels=labels, crs=crs, transform=transform)
 
     def read(self, tree: Tree, entry: Entry) -> Sample:
         parts = _extensions(entry)
-        samples = [any_format.read(tree.read(path), path) for path in image_paths(parts)]
+        samples = [image_files.read(tree, path, self.frames) for path in image_paths(parts)]
         if len({sample.image.shape for sample in samples}) > 1:
             raise BadRecord(entry.where, "expected bands of one size, found several")
-        mask = next((parts[name] for name in MASKS if name in parts), None)
         nodata = tuple(count for sample in samples for count in sample.nodata or (0,) * len(sample.image))
         return replace(
             samples[0],
             image=np.concatenate([sample.image for sample in samples]) if len(samples) > 1 else samples[0].image,
             nodata=nodata if any(nodata) else (),
-            mask=any_format.codes(tree.read(mask), mask)[0] if mask else None,
+            mask=_mask(tree, parts),
         )
+
+
+def mask_beside(tree: Tree, path: str) -> Mask | None:
+    """Return the mask of an image that lies beside it or in a folder of masks, None without one; raise BadRecord."""
+    folder, key, _ = _parts(path)
+    return _mask(tree, _samples(below(tree))[(folder, key)])
+
+
+def _mask(tree: Tree, parts: Mapping[str, str]) -> Mask | None:
+    path = next((parts[name] for name in MASKS if name in parts), None)
+    return any_format.codes(tree.read(path), path)[0] if path else None
 
 
 def _parts(path: str) -> tuple[str, str, str]:
@@ -213,7 +230,8 @@ def _read_lists(tree: Tree, lists: tuple[tuple[str, str], ...]) -> Mapping[str, 
 def members(tree: Tree, *, named: bool) -> Members | None:
     """Return the container of a tree in which most images have files that say what they are, None for another tree.
 
-    With `named`, of a dataset that is known by its name, arrays without such files count, too: its own are pictures.
+    With `named`, of a dataset that is known by its name, arrays without such files count, too: its own are pictures. So
+    do all images of our own export.
     """
     samples = [parts for parts in _samples(tree).values() if image_paths(parts)]
     if not samples:
@@ -221,14 +239,15 @@ def members(tree: Tree, *, named: bool) -> Members | None:
     telling = sum(_says(tree, parts) for parts in samples[:64])
     if telling >= SHARE * len(samples[:64]):
         return Members()
+    exported = export_document(tree)
     arrays = sum(image_paths(parts)[0].endswith((".npy", ".npz")) for parts in samples)
-    if not named or arrays < SHARE * len(samples):
+    if not named or (exported is None and arrays < SHARE * len(samples)):
         return None
     try:
         lists = list_names(tree.files(), "the source")
     except SourceError:
         lists = {}
-    return Members(lists=tuple(sorted(lists.items())))
+    return Members(lists=tuple(sorted(lists.items())), frames=exported.frames if exported else None)
 
 
 def _says(tree: Tree, parts: Mapping[str, str]) -> bool:

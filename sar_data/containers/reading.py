@@ -12,17 +12,17 @@ from types import MappingProxyType
 import numpy as np
 
 from sar_data.containers.axes import Axes, axes_of, same
-from sar_data.containers.entry import Container, Entry, Labels, below
+from sar_data.containers.entry import Container, Entry, Head, Labels, below
+from sar_data.containers.exported import dates_of
+from sar_data.containers.layouts import DATES_FIELD
 from sar_data.containers.looked import arrange
 from sar_data.containers.side_table import SideTable, side_table
-from sar_data.containers.targets import TargetForm, labels_of
+from sar_data.containers.tasks import KINDS, TaskPlan, class_of, indices
 from sar_data.errors import BadRecord, SourceError
-from sar_data.labels.classes import fold, index_of
-from sar_data.labels.words import numbers_of
 from sar_data.naming import few
 from sar_data.raster.tiff import footprint_of
-from sar_data.record import IGNORE, Mask, Object, Objects, Record, Sample, SourceFile
-from sar_data.spec import Task, Tree
+from sar_data.record import IGNORE, Date, Image, Mask, Object, Objects, Record, Sample, SourceFile
+from sar_data.spec import MASKED, Task, Tree
 
 UNLABELLED = "without a label"
 ATTR = "container_key"
@@ -35,10 +35,9 @@ class Plan:
 
     `bands` are the names in the container, () where it has none, and `order` the places of the build's bands there.
     `bands`, `axes` and `dtype` are those of every image, `first` is the sample that says so in errors. `size` is
-    (height, width) of all images, None where they differ. `task` is the one whose labels are there, `form` that of
-    targets that are bytes, `flags` the length of lists of 0 and 1 for each class (0 where labels are no such lists),
-    `numbered` the classes by which labels are numbered there. `named` is the function of a dataset that knows what a
-    key tells.
+    (height, width) of all images, None where they differ. `tasks` are those that are there, `columns` the names of
+    all tasks and other columns of a table that are read. float32 `becomes` float16 where the build has this type.
+    `named` is the function of a dataset that knows what a key tells.
     """
 
     container: Container
@@ -49,10 +48,9 @@ class Plan:
     dtype: str
     size: tuple[int, int] | None
     first: str
-    task: Task | None = None
-    form: TargetForm | None = None
-    flags: int = 0
-    numbered: tuple[str, ...] = ()
+    tasks: tuple[TaskPlan, ...] = ()
+    columns: tuple[str, ...] = ()
+    becomes: str | None = None
     named: Callable[[str], Record | None] | None = None
 
 
@@ -70,14 +68,20 @@ class Keyed:
     table: SideTable | None
     others: tuple[str, ...]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of columns of single tasks, and others that are read."""
+        more = next((entry.more for entry in self.entries.values()), ())
+        return (*(self.table.columns if self.table else ()), *(name for name, _ in more))
+
 
 @lru_cache(maxsize=4)
-def key_samples(tree: Tree, container: Container, asked: tuple[str, ...]) -> Keyed:
-    """Return the samples of a container by their keys, listed once a process."""
+def key_samples(tree: Tree, container: Container, asked: tuple[str, ...], columns: tuple[str, ...] = ()) -> Keyed:
+    """Return the samples of a container by their keys, listed once a process; `columns` are others of its table."""
     entries = container.entries(tree, asked)
     keys, changes = _keys(entries)
     names = [entry.name for entry in entries if entry.name]
-    table, others = side_table(tree, names, container.files) if names else (None, ())
+    table, others = side_table(tree, names, container.files, columns) if names else (None, ())
     return Keyed(MappingProxyType(dict(zip(keys, entries, strict=True))), changes, table, others)
 
 
@@ -115,12 +119,16 @@ def _rows(entries: Sequence[Entry]) -> Iterator[int]:
 
 def units(tree: Tree, plan: Plan) -> list[str]:
     """Return the keys of the samples."""
-    return list(key_samples(tree, plan.container, plan.asked).entries)
+    return list(_samples(tree, plan).entries)
+
+
+def _samples(tree: Tree, plan: Plan) -> Keyed:
+    return key_samples(tree, plan.container, plan.asked, plan.columns)
 
 
 def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     """Yield the record of one sample, by its head and its row of the table beside the container."""
-    samples = key_samples(tree, plan.container, plan.asked)
+    samples = _samples(tree, plan)
     entry, table = samples.entries[unit], samples.table
     head = plan.container.head(tree, entry)
     axes = axes_of(head, plan.axes.bands, entry.where)
@@ -133,15 +141,15 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     if plan.size not in (None, axes.size):
         height, width = axes.size
         raise BadRecord(entry.where, f"expected {plan.size} pixels, as {plan.first} has, found {(height, width)}")
-    split, stored = entry.split, head.labels if entry.labels is None else entry.labels
-    if table is not None:
-        split = table.split_of(entry.name) if table.split else split
-        stored = stored if stored is not None or table.labels is None else table.labels_of(entry.name)
+    split = table.split_of(entry.name) if table is not None and table.split else entry.split
     objects = _objects(plan, head.objects, entry.where)
-    if plan.task is not None and plan.task.kind == "detection":
-        labels, unused = {plan.task.name: tuple(sorted({item.label for item in objects}))}, None
-    else:
-        labels, unused = indices(plan, stored, entry.where)
+    found = {
+        part.task.name: indices(part, _stored(part, entry, head, table), entry.where)
+        for part in plan.tasks
+        if part.task.kind in KINDS
+    }
+    unused = UNLABELLED if found and all(places is None for places in found.values()) else None
+    boxes = tuple(sorted({item.label for item in objects}))
     if table is not None and entry.name not in table.rows:
         unused = f"not in {table.path}"
     known = (plan.named(unit) if plan.named else None) or Record(key=unit, files=())
@@ -149,8 +157,12 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         known,
         key=unit,
         files=tuple(SourceFile(path, tree.size(path)) for path in entry.files),
-        labels=labels,
+        labels={
+            part.task.name: boxes if part.task.kind == "detection" else found.get(part.task.name) or ()
+            for part in plan.tasks
+        },
         objects=objects,
+        dates=_dates(plan, entry, head, table),
         official=split,
         shape=None if plan.size else axes.size,
         unused=unused or known.unused,
@@ -161,62 +173,65 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     )
 
 
+def _stored(part: TaskPlan, entry: Entry, head: Head, table: SideTable | None) -> Labels:
+    """Return what a container says of a sample's labels in a task, None where it says nothing."""
+    if part.column:
+        named = dict(entry.more)
+        if part.column in named or table is None:
+            return named.get(part.column)
+        return table.labels_of(entry.name, part.column)
+    stored = head.labels if entry.labels is None else entry.labels
+    return table.labels_of(entry.name) if stored is None and table is not None else stored
+
+
+def _dates(plan: Plan, entry: Entry, head: Head, table: SideTable | None) -> tuple[Date, ...]:
+    """Return the dates of a sample of several images; those of a change that nothing tells are numbers."""
+    dates = head.dates or dates_of(table and table.value(entry.name, DATES_FIELD), entry.where)
+    if not dates and any(part.task.kind == "change" for part in plan.tasks):
+        return tuple(Date(role=str(number + 1)) for number in range(plan.axes.frames))
+    if dates and len(dates) != plan.axes.frames:
+        raise BadRecord(entry.where, f"expected a date of each of {plan.axes.frames} images, found {len(dates)}")
+    return dates
+
+
 def _objects(plan: Plan, stored: tuple[Object, ...] | None, where: str) -> tuple[Object, ...]:
-    """Return the objects of a sample as the classes of the task number them, none where its labels are no boxes."""
-    if plan.task is None or plan.task.kind != "detection" or not stored:
+    """Return the objects of a sample as the classes of their task number them, none where no task has boxes."""
+    part = next((part for part in plan.tasks if part.task.kind == "detection"), None)
+    if part is None or not stored:
         return ()
-    places = {item.label: class_of(str(item.label), plan.task.classes, plan.numbered) for item in stored}
+    places = {item.label: class_of(str(item.label), part.task.classes, part.numbered) for item in stored}
     if strange := [label for label, place in places.items() if place is None]:
-        names = few([plan.numbered[label] if label < len(plan.numbered) else str(label) for label in strange])
-        raise BadRecord(where, f"expected objects of the classes {few(plan.task.classes)}, found {names}")
+        names = few([part.numbered[label] if label < len(part.numbered) else str(label) for label in strange])
+        raise BadRecord(where, f"expected objects of the classes {few(part.task.classes)}, found {names}")
     numbered = [replace(item, label=places[item.label] or 0) for item in stored]
     return Objects(numbered, stored.dropped) if isinstance(stored, Objects) else tuple(numbered)
 
 
-def indices(plan: Plan, stored: Labels, where: str) -> tuple[dict[str, tuple[int, ...]], str | None]:
-    """Return the labels of the task by their places among its classes, and why a sample without any is unused."""
-    if plan.task is None:
-        return {}, None
-    if plan.task.kind == "segmentation":
-        return {plan.task.name: ()}, None
-    if stored is None:
-        return {plan.task.name: ()}, UNLABELLED
-    words = labels_of(plan.form, stored, where) if isinstance(stored, bytes) else numbers_of(stored, plan.flags, where)
-    places = []
-    for word in words:
-        if (index := class_of(word, plan.task.classes, plan.numbered)) is None:
-            classes = plan.task.classes
-            raise BadRecord(where, f"expected one of {len(classes)} classes, {few(classes)}, found {word!r:.80}")
-        places.append(index)
-    if plan.task.kind == "multiclass" and len(places) != 1:
-        if not places:
-            return {plan.task.name: ()}, UNLABELLED
-        raise BadRecord(where, f"expected one label, found {len(places)}: {few(words)}")
-    return {plan.task.name: tuple(sorted(set(places)))}, None
-
-
-def class_of(word: str, classes: Sequence[str], numbered: Sequence[str]) -> int | None:
-    """Return which class a word means: by name, in another spelling too, or by its number among `numbered`."""
-    if (place := index_of(word, classes)) is not None and not (word.isdecimal() and numbered):
-        return place
-    if numbered and (number := index_of(word, numbered)) is not None:
-        word = numbered[number]
-    return {fold(name): i for i, name in enumerate(classes)}.get(fold(word))
-
-
 def read(tree: Tree, record: Record, plan: Plan) -> Sample:
     """Return the image [band, y, x], or [frame, band, y, x] of several frames, with the bands in the build's order."""
-    entry = key_samples(below(tree), plan.container, plan.asked).entries[record.key]
+    entry = _samples(below(tree), plan).entries[record.key]
     source = tree
     if plan.container.files:  # tables of these are kept between samples, so that their tree must stay the same
         tree.pread(entry.files[0], 0, 1)  # through the tree that records which files were read
         source = below(tree)
     sample = plan.container.read(source, entry)
     image = arrange(sample.image, plan.axes)[:, list(plan.order)]
-    mask = _mask(sample.mask, entry.where, plan.task) if plan.task and plan.task.kind == "segmentation" else None
+    if plan.becomes is not None:
+        image = _narrow(image, plan.becomes, entry.where)
+    masked = next((part.task for part in plan.tasks if part.task.kind in MASKED), None)
+    mask = _mask(sample.mask, entry.where, masked) if masked else None
     nodata = tuple(sample.nodata[band] for band in plan.order) if sample.nodata else ()
     image = np.ascontiguousarray(image if plan.axes.frames > 1 else image[0])
     return replace(sample, image=image, mask=mask, nodata=nodata)
+
+
+def _narrow(image: Image, dtype: str, where: str) -> Image:
+    """Return pixels in a type of fewer bytes; raise BadRecord where it does not have the same values."""
+    with np.errstate(over="ignore"):
+        narrow = image.astype(dtype)
+    if not np.array_equal(narrow, image, equal_nan=True):
+        raise BadRecord(where, f"expected values of {dtype}, found others")
+    return narrow
 
 
 def _mask(mask: Mask | None, where: str, task: Task) -> Mask:

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from sar_data.containers import encoded
 from sar_data.containers.entry import Entry, Head, Labels
-from sar_data.containers.layouts import IMAGE_FIELDS, KEY_FIELDS, LABEL_FIELDS, SPLIT_FIELDS
+from sar_data.containers.exported import dates_of, export_document
+from sar_data.containers.layouts import DATES_FIELD, IMAGE_FIELDS, KEY_FIELDS, LABEL_FIELDS, SPLIT_FIELDS
 from sar_data.containers.object_rows import is_objects, objects_of
 from sar_data.containers.row_files import SUFFIXES, cells, column, groups
 from sar_data.containers.side_table import field_of, split_word
@@ -37,7 +38,11 @@ SKIPPED = ("cache-", "tmp")  # beginnings of files in which `datasets` keeps wha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """The files and the columns that are used: `images` is one of all bands, or one a band, called by the band."""
+    """The files and the columns that are used: `images` is one of all bands, or one a band, called by the band.
+
+    `axes` are those of an image in our own export, where `more` are the columns of further tasks with their classes and
+    `dates` says that samples have several.
+    """
 
     files: tuple[str, ...]
     images: tuple[str, ...]
@@ -46,6 +51,9 @@ class Rows:
     split: str | None = None
     mask: str | None = None
     boxes: str | None = None
+    more: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    axes: str = ""
+    dates: bool = False
     classes: tuple[str, ...] = ()
     expected = ()
 
@@ -73,7 +81,10 @@ class Rows:
             head = encoded.head_of(data, entry.where, labels)
         else:
             image = _array(cell, entry.where)
-            head = Head(shape=image.shape, dtype=image.dtype.name, labels=labels)
+            head = Head(shape=image.shape, dtype=image.dtype.name, axes=self.axes, labels=labels)
+        if self.dates:
+            (cell,) = cells(tree, entry.files[0], (DATES_FIELD,), entry.start)
+            head = replace(head, dates=dates_of(cell.as_py(), entry.where))
         if self.boxes is None:
             return head
         (drawn,) = cells(tree, entry.files[0], (self.boxes,), entry.start)
@@ -100,6 +111,7 @@ def _entries(tree: Tree, path: str, rows: Rows) -> tuple[Entry, ...]:
     keys, labels, splits = (
         column(tree, path, name) if name else [None] * count for name in (rows.key, rows.label, rows.split)
     )
+    more = [(name, classes, column(tree, path, name)) for name, classes in rows.more]
     if rows.key is None and len(rows.images) == 1:
         keys = _paths(tree, path, rows.images[0], count)
     return tuple(
@@ -108,16 +120,25 @@ def _entries(tree: Tree, path: str, rows: Rows) -> tuple[Entry, ...]:
             split=split_of(path) if splits[row] is None else split_word(str(splits[row]), f"{path}, row {row}"),
             files=(path,),
             start=row,
-            labels=_labels(labels[row], f"{path}, row {row}"),
+            labels=_labels(labels[row], rows.classes, f"{path}, row {row}"),
+            more=tuple((name, _labels(values[row], classes, f"{path}, row {row}")) for name, classes, values in more),
         )
         for row in range(count)
     )
 
 
-def _labels(value: Any, where: str) -> Labels:
+def _labels(value: Any, classes: Sequence[str], where: str) -> Labels:
     if isinstance(value, int) and value < 0:  # `datasets` writes -1 where there is none
         return None
+    if any(map(str.isdecimal, classes)):  # where names are numbers, a number in a cell is a place among them
+        value = _named(value, classes)
     return words_of(value, where)
+
+
+def _named(value: Any, classes: Sequence[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(item, classes) for item in value]
+    return classes[value] if type(value) is int and 0 <= value < len(classes) else value
 
 
 def _paths(tree: Tree, path: str, image: str, count: int) -> list[str | None]:
@@ -174,6 +195,8 @@ def rows_of(tree: Tree) -> Rows | None:
     """
     columns: dict[tuple[Any, ...], list[str]] = {}
     classes: tuple[str, ...] = ()
+    exported = export_document(tree)
+    tasks = exported.tasks if exported else {}
     for path in walk(tree):
         name = path.rpartition("/")[2]
         if not name.endswith(SUFFIXES) or name.startswith(SKIPPED):
@@ -186,7 +209,10 @@ def rows_of(tree: Tree) -> Rows | None:
             raise
         if images := _images(schema, path):
             rest = [name for name in schema.names if name not in images]
-            chosen = {role: field_of(rest, names, path) for role, names in ROLES.items()}
+            chosen: dict[str, Any] = {role: field_of(rest, names, path) for role, names in ROLES.items()}
+            chosen["more"] = tuple(
+                (name, names) for name, names in tasks.items() if name in schema.names and name != chosen["label"]
+            )
             chosen["boxes"] = next((field.name for field in schema if is_objects(field.type)), None)
             columns.setdefault((images, *chosen.values()), []).append(path)
             classes = classes or _classes(tree, path, schema, chosen["label"])
@@ -196,9 +222,10 @@ def rows_of(tree: Tree) -> Rows | None:
         shown = "; ".join(f"{few([*names[0]])} in {few(paths)}" for names, paths in columns.items())
         raise SourceError(f"expected files of the same columns, found {shown}: name the folder of one kind")
     (((images, *chosen_columns), paths),) = columns.items()
-    return Rows(
-        files=tuple(paths), images=images, classes=classes, **dict(zip((*ROLES, "boxes"), chosen_columns, strict=True))
-    )
+    dates = exported is not None and exported.frames > 1
+    axes = "fbyx" if dates else "byx" if exported else ""
+    parts = dict(zip((*ROLES, "more", "boxes"), chosen_columns, strict=True))
+    return Rows(files=tuple(paths), images=images, classes=classes, axes=axes, dates=dates, **parts)
 
 
 ROLES: Mapping[str, tuple[str, ...]] = {

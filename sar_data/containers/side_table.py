@@ -26,11 +26,12 @@ ENOUGH = 0.5  # share of them that a table of these samples has
 
 @dataclass(frozen=True, slots=True)
 class SideTable:
-    """`rows` has the row of each key; a column is None where the table has none."""
+    """`rows` has the row of each key, `columns` others by name; labels and split are None where there is none."""
 
     path: str
     key: str
     rows: dict[str, int]
+    columns: dict[str, list[Any]]
     labels: tuple[str, list[Any]] | None
     split: tuple[str, list[Any]] | None
 
@@ -38,11 +39,17 @@ class SideTable:
         used = [f"{part[0]} is the {what}" for what, part in (("label", self.labels), ("split", self.split)) if part]
         return f"{self.path}: {self.key} is the key, {few(used)}"
 
-    def labels_of(self, key: str) -> tuple[str, ...] | None:
-        """Return the labels of a key, None where the table has none."""
-        if self.labels is None or (row := self.rows.get(key)) is None or (value := self.labels[1][row]) is None:
-            return None
-        return words_of_cell(value)
+    def labels_of(self, key: str, column: str = "") -> tuple[str, ...] | None:
+        """Return the labels of a key, or those in another column; None where the table has none."""
+        value = self.value(key, column) if column else self._cell(key, self.labels and self.labels[1])
+        return None if value is None else words_of_cell(value)
+
+    def value(self, key: str, column: str) -> Any:
+        """Return the value of a key in another column, None where the table has none."""
+        return self._cell(key, self.columns.get(column))
+
+    def _cell(self, key: str, values: list[Any] | None) -> Any:
+        return None if values is None or (row := self.rows.get(key)) is None else values[row]
 
     def split_of(self, key: str) -> str | None:
         """Return the split of a key; raise BadRecord for a word that is none."""
@@ -58,10 +65,13 @@ def split_word(word: str, where: str) -> str:
     return split
 
 
-def side_table(tree: Tree, names: Sequence[str], files: Sequence[str]) -> tuple[SideTable | None, tuple[str, ...]]:
+def side_table(
+    tree: Tree, names: Sequence[str], files: Sequence[str], others: Sequence[str]
+) -> tuple[SideTable | None, tuple[str, ...]]:
     """Return the table that names most of some keys, and the paths of others that name some; None without one.
 
-    `files` are those of the container itself. Raises BadRecord for a table that cannot be read.
+    `files` are those of the container itself, `others` the names of further columns that are kept. Raises BadRecord
+    for a table that cannot be read.
     """
     keys = names[:: max(1, len(names) // TRIED)][:TRIED]
     tables: list[tuple[int, str, str, dict[str, list[Any]]]] = []
@@ -73,7 +83,9 @@ def side_table(tree: Tree, names: Sequence[str], files: Sequence[str]) -> tuple[
             if name is not None and counts[name]:
                 tables.append((counts[name], path, name, columns))
     tables.sort(key=lambda match: (-match[0], match[1]))
-    best = [_table(path, name, columns) for count, path, name, columns in tables[:1] if count >= ENOUGH * len(keys)]
+    best = [
+        _table(path, name, columns, others) for count, path, name, columns in tables[:1] if count >= ENOUGH * len(keys)
+    ]
     return (best[0] if best else None), tuple(path for _, path, *_ in tables[len(best) :])
 
 
@@ -111,7 +123,7 @@ def _is_word(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind))
 
 
-def _table(path: str, key: str, columns: dict[str, list[Any]]) -> SideTable:
+def _table(path: str, key: str, columns: dict[str, list[Any]], others: Sequence[str]) -> SideTable:
     names = [name for name in columns if name != key]
     label, split = (field_of(names, words, path) for words in (LABEL_FIELDS, SPLIT_FIELDS))
     labels, splits = ((name, columns[name]) if name else None for name in (label, split))
@@ -122,4 +134,4 @@ def _table(path: str, key: str, columns: dict[str, list[Any]]) -> SideTable:
                 if values[row] != values[first]:
                     both = few([str(values[first]), str(values[row])])
                     raise BadRecord(path, f"{key} {word:.80}: expected one {name}, found {both}: keep one row a key")
-    return SideTable(path, key, rows, labels, splits)
+    return SideTable(path, key, rows, {name: columns[name] for name in others if name in names}, labels, splits)

@@ -160,6 +160,7 @@ def export(target: Target, build: Build, out: Path, progress: Progress | None = 
     Raises UsageError for an unknown target and for a build that the target does not fit, BuildError for an image that
     is not the recorded one, TargetError where `out` has files already or cannot be written.
     """
+    from sar_data.containers.layouts import EXPORT_FILE
     from sar_data.exporters.folder import new_folder
     from sar_data.exporters.origin import document, lost_parts
     from sar_data.exporters.source import Source
@@ -170,5 +171,5 @@ def export(target: Target, build: Build, out: Path, progress: Progress | None = 
     lost = lost_parts(source, exporter.keeps)
     with new_folder(out) as folder:
         getattr(import_module(f"{__name__}.{exporter.module}"), exporter.function)(source, folder)
-        durable.write(folder / "sar-data.json", document(build.manifest, target, lost), sync=False)
+        durable.write(folder / EXPORT_FILE, document(source, target, lost), sync=False)
     return Exported(out, len(source.index), lost)

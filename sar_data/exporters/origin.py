@@ -46,7 +46,9 @@ PRESENT: Mapping[Part, Callable[[Manifest, pa.Table], bool]] = {
     "polygons": lambda manifest, index: _has_items(_of_objects(index, "polygons")),
     "attributes of objects": lambda manifest, index: _has_items(_of_objects(index, "attrs")),
     "ground": lambda manifest, index: _has_values(index, "crs", "transform"),
-    "time": lambda manifest, index: _has_values(index, "time", "orbit_pass", "relative_orbit"),
+    "time": lambda manifest, index: (
+        _has_values(index, "time", "orbit_pass", "relative_orbit") or _has_items(index["dates"])
+    ),
     "attributes": lambda manifest, index: _has_values(index, "group", "place") or _has_items(index["attrs"]),
 }
 
@@ -58,9 +60,9 @@ def lost_parts(source: Source, keeps: Collection[Part]) -> tuple[str, ...]:
     return tuple(PARTS[part] for part in lost)
 
 
-def document(manifest: Manifest, target: str, lost: Collection[str]) -> bytes:
+def document(source: Source, target: str, lost: Collection[str]) -> bytes:
     """Return the JSON document of an export: its build, bands, tasks and train statistics, and what it lost."""
-    normalization = manifest.normalization
+    manifest, normalization = source.manifest, source.manifest.normalization
     facts = {
         "target": target,
         "sar_data_version": sar_data.__version__,
@@ -69,6 +71,7 @@ def document(manifest: Manifest, target: str, lost: Collection[str]) -> bytes:
         "content_digest": manifest.content_digest,
         "pixel_size_m": manifest.pixel_size_m,
         "bands": [band.model_dump(mode="json") for band in manifest.bands],
+        "dtype": source.layout.dtype,
         "frames": manifest.frames,
         "tasks": [task.model_dump(mode="json") for task in manifest.tasks],
         "splits": {name: split.count for name, split in manifest.splits.items()},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sar_data.containers.layouts import DATES_FIELD
 from sar_data.errors import UsageError
 from sar_data.exporters import coco
 from sar_data.exporters.source import Row, Source, labels_of
@@ -17,7 +19,7 @@ TABLE = "samples.csv"
 PLAIN = ("group", "place", "orbit_pass", "relative_orbit", "crs")
 KINDS = {"multiclass": "classification", "multilabel": "multilabel"}
 """Kind of a task with labels of images → its name in a declaration."""
-COLUMNS = ["key", "split", "targets", "time", *PLAIN]
+COLUMNS = ["key", "split", "targets", "time", "dates", *PLAIN]
 UNITS = ("dB", "power", "amplitude", "DN", "8-bit", "phase")
 
 
@@ -50,7 +52,7 @@ def _tasks_of(source: Source) -> list[TaskDocument]:
 
 
 def _lines(source: Source, suffix: str, tasks: list[TaskDocument]) -> Iterator[list[Any]]:
-    yield ["image", "key", "split", *(task.name for task in tasks), "date", *PLAIN]
+    yield ["image", "key", "split", *(task.name for task in tasks), "date", *PLAIN, DATES_FIELD]
     for row in source.index.select(COLUMNS).to_pylist():
         yield _line(row, f"images/{row['key']}{suffix}", tasks)
 
@@ -58,7 +60,8 @@ def _lines(source: Source, suffix: str, tasks: list[TaskDocument]) -> Iterator[l
 def _line(row: Row, image: str, tasks: list[TaskDocument]) -> list[Any]:
     names = (";".join(task.classes[label] for label in labels_of(row, task)) for task in tasks)
     date = "" if row["time"] is None else row["time"].isoformat()
-    return [image, row["key"], row["split"], *names, date, *(row[name] for name in PLAIN)]
+    dates = json.dumps(row["dates"], default=datetime.isoformat) if row["dates"] else ""
+    return [image, row["key"], row["split"], *names, date, *(row[name] for name in PLAIN), dates]
 
 
 def _declaration(source: Source) -> str:

@@ -13,6 +13,7 @@ from sar_data.containers.entry import Container, Entry, Labels
 from sar_data.containers.looked import Looked, by_means, look
 from sar_data.containers.reading import Keyed, Plan, key_samples, read, scan, units
 from sar_data.containers.targets import TargetForm, target_form
+from sar_data.containers.tasks import TaskPlan
 from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.labels.words import flags_length, numbers_of
 from sar_data.naming import few
@@ -61,10 +62,7 @@ def fit_container(
         dtype=looked.dtype,
         size=size,
         first=looked.entries[0].where,
-        task=spec.tasks[0] if spec.tasks else None,
-        form=form,
-        flags=flags,
-        numbered=container.classes,
+        tasks=tuple(TaskPlan(task=task, form=form, flags=flags, numbered=container.classes) for task in spec.tasks),
     )
     fitted = dataclasses.replace(
         base,

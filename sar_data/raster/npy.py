@@ -35,6 +35,18 @@ def read(data: bytes, name: str) -> Image:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
+def stored(tree: Tree, path: str) -> tuple[tuple[int, ...], str]:
+    """Return shape and dtype of an array along the axes of the file, without its elements; raise BadRecord."""
+    shape, _, dtype, _ = _header(FileParts.at(tree, path), path)
+    return shape, dtype.name
+
+
+def read_stored(data: bytes, name: str) -> Image:
+    """Return the array along the axes of the file, native-endian; raise BadRecord."""
+    array = _elements(data, FileParts.of(data), name)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
 def map_file(path: Path) -> Image:
     """Return the array [band, y, x] of a file, of which only what is looked at is read; raise BadRecord."""
     with path.open("rb") as file:
@@ -43,13 +55,17 @@ def map_file(path: Path) -> Image:
 
 
 def _array(data: bytes | npt.NDArray[np.uint8], parts: FileParts, name: str) -> Image:
+    array = _elements(data, parts, name)
+    _, axes = _bands_first(array.shape, name)
+    return array.transpose(axes) if axes else array[None]
+
+
+def _elements(data: bytes | npt.NDArray[np.uint8], parts: FileParts, name: str) -> Image:
     shape, fortran, dtype, start = _header(parts, name)
     need = math.prod(shape) * dtype.itemsize
     if len(data) - start != need:
         raise BadRecord(name, f"expected {need:,} bytes of {shape} {dtype}, found {len(data) - start:,}")
-    array: Image = np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
-    _, axes = _bands_first(shape, name)
-    return array.transpose(axes) if axes else array[None]
+    return np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
 
 
 def _header(file: FileParts, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic], int]:
