@@ -12,7 +12,7 @@ from sar_data.builder.gate import adapt
 from sar_data.builder.scan import blaming
 from sar_data.builder.unfit import unfit
 from sar_data.containers.dataset import ASKED, import_dataset
-from sar_data.containers.exported import export_document
+from sar_data.containers.exported import is_export
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.naming import few
 from sar_data.own.declaration import NAME
@@ -54,7 +54,7 @@ def _fit(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
     try:
         match = _as_it_is(pipeline, tree)
     except SourceError as error:
-        if pipeline.declare:  # its owner says that this folder is one: no other is taken in its place
+        if pipeline.declare or is_export(tree):  # this folder says that it is one: no other is taken in its place
             raise
         match, wrong = None, error
     match = match or _further_down(pipeline, tree) or _further_up(pipeline, source)
@@ -74,7 +74,7 @@ def holds(pipeline: Pipeline, tree: Tree) -> bool:
 
 def _as_it_is(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     """Return the pipeline for the published layout, or for a copy, None where neither lies at the root of a tree."""
-    if pipeline.declare is None and export_document(tree) and (container := import_dataset(tree, pipeline)):
+    if pipeline.declare is None and is_export(tree) and (container := import_dataset(tree, pipeline)):
         return Fitted(container[0], tree, container[2], container[1])
     with explain_placeholders(tree), blaming(pipeline, "units", "the source"):
         published = holds(pipeline, tree)

@@ -17,17 +17,23 @@ from sar_data.spec import Tree, Unit
 from sar_data.system import strict_json
 
 LONGEST = 1 << 24  # bytes of the document
+LABELS = ("multiclass", "multilabel")
 UNITS = frozenset(get_args(Unit))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExportDocument:
-    """Units of the bands by name, in their order, the type of pixels, frames a sample, classes of the tasks by name."""
+    """Units of the bands by name, in order, type of pixels, frames, classes of the tasks with labels of images."""
 
     units: Mapping[str, Unit]
     dtype: str
     frames: int
     tasks: Mapping[str, tuple[str, ...]]
+
+
+def is_export(tree: Tree) -> bool:
+    """Say whether a tree has the document of an export."""
+    return EXPORT_FILE in tree.files()
 
 
 @lru_cache(maxsize=4)
@@ -36,14 +42,16 @@ def export_document(tree: Tree) -> ExportDocument | None:
 
     Raises BadRecord for a document that does not say it, SourceError for values that were normalized.
     """
-    if EXPORT_FILE not in tree.files():
+    if not is_export(tree):
         return None
     with Reading(EXPORT_FILE, "the document of an export, with bands, frames and tasks"):
         document = strict_json.loads(tree.head(EXPORT_FILE, LONGEST))
         units = {str(band["name"]): band["unit"] for band in document["bands"]}
         if len(units) < len(document["bands"]):
             raise ValueError("a band twice")
-        tasks = {str(task["name"]): tuple(map(str, task["classes"])) for task in document["tasks"]}
+        tasks = {
+            str(task["name"]): tuple(map(str, task["classes"])) for task in document["tasks"] if task["kind"] in LABELS
+        }
         dtype, frames = document.get("dtype", "float32"), document["frames"]
         if dtype not in STORED or type(frames) is not int or frames < 1:
             raise ValueError(f"{frames!r:.20} frames of {dtype!r:.20}")

@@ -13,11 +13,11 @@ import numpy as np
 
 from sar_data.containers.axes import Axes, axes_of, same
 from sar_data.containers.entry import Container, Entry, Head, Labels, below
-from sar_data.containers.exported import dates_of
+from sar_data.containers.exported import LABELS, dates_of
 from sar_data.containers.layouts import DATES_FIELD
 from sar_data.containers.looked import arrange
 from sar_data.containers.side_table import SideTable, side_table
-from sar_data.containers.tasks import KINDS, TaskPlan, class_of, indices
+from sar_data.containers.tasks import TaskPlan, class_of, indices
 from sar_data.errors import BadRecord, SourceError
 from sar_data.naming import few
 from sar_data.raster.tiff import footprint_of
@@ -146,7 +146,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     found = {
         part.task.name: indices(part, _stored(part, entry, head, table), entry.where)
         for part in plan.tasks
-        if part.task.kind in KINDS
+        if part.task.kind in LABELS
     }
     unused = UNLABELLED if found and all(places is None for places in found.values()) else None
     boxes = tuple(sorted({item.label for item in objects}))

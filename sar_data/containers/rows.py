@@ -211,7 +211,7 @@ def rows_of(tree: Tree) -> Rows | None:
             rest = [name for name in schema.names if name not in images]
             chosen: dict[str, Any] = {role: field_of(rest, names, path) for role, names in ROLES.items()}
             chosen["more"] = tuple(
-                (name, names) for name, names in tasks.items() if name in schema.names and name != chosen["label"]
+                (name, names) for name, names in tasks.items() if name in rest and name not in chosen.values()
             )
             chosen["boxes"] = next((field.name for field in schema if is_objects(field.type)), None)
             columns.setdefault((images, *chosen.values()), []).append(path)
@@ -224,6 +224,8 @@ def rows_of(tree: Tree) -> Rows | None:
     (((images, *chosen_columns), paths),) = columns.items()
     dates = exported is not None and exported.frames > 1
     axes = "fbyx" if dates else "byx" if exported else ""
+    if exported and not classes and chosen_columns[list(ROLES).index("label")] is not None:
+        classes = next(iter(exported.tasks.values()), ())
     parts = dict(zip((*ROLES, "more", "boxes"), chosen_columns, strict=True))
     return Rows(files=tuple(paths), images=images, classes=classes, axes=axes, dates=dates, **parts)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sar_data.containers.entry import Labels
+from sar_data.containers.exported import LABELS
 from sar_data.containers.looked import Looked
 from sar_data.containers.targets import TargetForm, labels_of, target_form
 from sar_data.errors import BadRecord
@@ -14,7 +15,6 @@ from sar_data.labels.words import flags_length, numbers_of
 from sar_data.naming import few
 from sar_data.spec import MASKED, Task
 
-KINDS = ("multiclass", "multilabel")
 Stored = tuple[str, ...] | bytes
 
 
@@ -50,10 +50,10 @@ def plan_tasks(
         plans[boxes.name] = TaskPlan(task=boxes, numbered=classes)
         words.append(f"boxes of {boxes.name}")
     for task in tasks:
-        if task.kind in KINDS and task.name in columns:
+        if task.kind in LABELS and task.name in columns:
             plans[task.name] = TaskPlan(task=task, column=task.name)
             words.append(f"labels of {task.name} in its column")
-    known = [task for task in tasks if task.kind in KINDS and task.name not in plans]
+    known = [task for task in tasks if task.kind in LABELS and task.name not in plans]
     if known and (targets := [label for label in labels if label is not None]):
         plan, text = _labelled(known, targets, classes)
         plans[plan.task.name] = plan

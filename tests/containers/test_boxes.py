@@ -35,11 +35,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "coco": export("coco", made, out / "coco").folder,
         "hf": export("hf", made, out / "hf").folder,
+        "npy": export("npy", made, out / "npy").folder,
         "digest": out / "digest",
     }
 
 
-@pytest.mark.parametrize("kind", ["coco", "hf"])
+@pytest.mark.parametrize("kind", ["coco", "hf", "npy"])
 def test_boxes_of_a_container_are_those_of_the_dataset(kind: str, folders: dict[str, Path], tmp_path: Path) -> None:
     manifest = imported("rsdd-sar", folders[kind], tmp_path).manifest
     assert manifest.content_digest == folders["digest"].read_text()
