@@ -21,7 +21,7 @@ def header(tree: Tree, path: str, frames: int | None) -> tuple[tuple[int, ...], 
     """
     if frames is None:
         return any_format.header(tree, path)
-    shape, dtype = npy.stored(tree, path) if _is_array(path) else any_format.header(tree, path)
+    shape, dtype = npy.stored_header(tree, path) if _is_array(path) else any_format.header(tree, path)
     return _with_frames(shape, frames, path), dtype
 
 

@@ -143,12 +143,12 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         raise BadRecord(entry.where, f"expected {plan.size} pixels, as {plan.first} has, found {(height, width)}")
     split = table.split_of(entry.name) if table is not None and table.split else entry.split
     objects = _objects(plan, head.objects, entry.where)
-    found = {
-        part.task.name: indices(part, _stored(part, entry, head, table), entry.where)
+    places = {
+        part.task.name: indices(part, _label_of(part, entry, head, table), entry.where)
         for part in plan.tasks
         if part.task.kind in LABELS
     }
-    unused = UNLABELLED if found and all(places is None for places in found.values()) else None
+    unused = UNLABELLED if places and all(place is None for place in places.values()) else None
     boxes = tuple(sorted({item.label for item in objects}))
     if table is not None and entry.name not in table.rows:
         unused = f"not in {table.path}"
@@ -158,7 +158,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
         key=unit,
         files=tuple(SourceFile(path, tree.size(path)) for path in entry.files),
         labels={
-            part.task.name: boxes if part.task.kind == "detection" else found.get(part.task.name) or ()
+            part.task.name: boxes if part.task.kind == "detection" else places.get(part.task.name) or ()
             for part in plan.tasks
         },
         objects=objects,
@@ -173,7 +173,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
     )
 
 
-def _stored(part: TaskPlan, entry: Entry, head: Head, table: SideTable | None) -> Labels:
+def _label_of(part: TaskPlan, entry: Entry, head: Head, table: SideTable | None) -> Labels:
     """Return what a container says of a sample's labels in a task, None where it says nothing."""
     if part.column:
         named = dict(entry.more)

@@ -131,13 +131,13 @@ def _labels(value: Any, classes: Sequence[str], where: str) -> Labels:
     if isinstance(value, int) and value < 0:  # `datasets` writes -1 where there is none
         return None
     if any(map(str.isdecimal, classes)):  # where names are numbers, a number in a cell is a place among them
-        value = _named(value, classes)
+        value = _name_places(value, classes)
     return words_of(value, where)
 
 
-def _named(value: Any, classes: Sequence[str]) -> Any:
+def _name_places(value: Any, classes: Sequence[str]) -> Any:
     if isinstance(value, list):
-        return [_named(item, classes) for item in value]
+        return [_name_places(item, classes) for item in value]
     return classes[value] if type(value) is int and 0 <= value < len(classes) else value
 
 

@@ -55,7 +55,7 @@ def plan_tasks(
             words.append(f"labels of {task.name} in its column")
     known = [task for task in tasks if task.kind in LABELS and task.name not in plans]
     if known and (targets := [label for label in labels if label is not None]):
-        plan, text = _labelled(known, targets, classes)
+        plan, text = _find_labels(known, targets, classes)
         plans[plan.task.name] = plan
         words.append(text)
     if left := [task.name for task in tasks if task.name not in plans]:
@@ -63,7 +63,7 @@ def plan_tasks(
     return tuple(plans[task.name] for task in tasks if task.name in plans), "; ".join(words)
 
 
-def _labelled(known: Sequence[Task], targets: Sequence[Stored], classes: tuple[str, ...]) -> tuple[TaskPlan, str]:
+def _find_labels(known: Sequence[Task], targets: Sequence[Stored], classes: tuple[str, ...]) -> tuple[TaskPlan, str]:
     """Return the task that some labels mean, and a sentence; raise SourceError where targets mean no classes."""
     form, flags, task = None, 0, next((task for task in known if classes and _means({*classes}, task, ())), known[0])
     if raw := [label for label in targets if isinstance(label, bytes)]:

@@ -35,7 +35,7 @@ def read(data: bytes, name: str) -> Image:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
-def stored(tree: Tree, path: str) -> tuple[tuple[int, ...], str]:
+def stored_header(tree: Tree, path: str) -> tuple[tuple[int, ...], str]:
     """Return shape and dtype of an array along the axes of the file, without its elements; raise BadRecord."""
     shape, _, dtype, _ = _header(FileParts.at(tree, path), path)
     return shape, dtype.name
