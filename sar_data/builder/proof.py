@@ -105,5 +105,5 @@ class Proof:
             if not table.schema.equals(SLOTS):
                 return None
             return cls(**dict(facts), statistics=statistics and BandStats.from_json(statistics), slots=table)
-        except (OSError, pa.ArrowException, AttributeError, LookupError, ValueError, TypeError):
+        except (OSError, pa.ArrowException, AttributeError, LookupError, ValueError, TypeError, RecursionError):
             return None

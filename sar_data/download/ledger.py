@@ -9,9 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sar_data.errors import FetchError
+from sar_data.errors import BuildError, FetchError
 from sar_data.sealed.names import Checksum, Count, Name, first_flaw
 from sar_data.system import durable, locks, strict_json
+from sar_data.system.regular import read_regular
 
 NAME = "sources.json"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -44,11 +45,11 @@ class Ledger(BaseModel):
 def read(folder: Path) -> Ledger:
     """Return a folder's ledger, an empty one where there is none; raise FetchError where it cannot be read."""
     path = folder / NAME
-    try:
-        return Ledger.model_validate(strict_json.loads(path.read_bytes()))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return Ledger()
-    except (OSError, ValueError) as error:
+    try:
+        return Ledger.model_validate(strict_json.loads(read_regular(path)))
+    except (BuildError, ValueError) as error:
         reason = first_flaw(error) if isinstance(error, ValidationError) else f"it cannot be read: {error!s:.200}"
         raise FetchError(
             f"{path}: expected what an earlier fetch wrote, but {reason}. Move it away; the files are verified again"

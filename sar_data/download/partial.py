@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from sar_data.errors import TargetError
-from sar_data.system import durable
+from sar_data.errors import BuildError, TargetError
+from sar_data.system import durable, strict_json
+from sar_data.system.regular import read_regular
 
 PART = ".part"
 REJECTED = ".rejected"
@@ -128,9 +129,9 @@ def note_path(target: Path) -> Path:
 def read_note(path: Path) -> Note:
     """Return a note; an empty one where it is missing or invalid."""
     try:
-        document: Any = json.loads(path.read_bytes())
+        document: Any = strict_json.loads(read_regular(path))
         note = Note(**{field.name: document[field.name] for field in fields(Note)})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (BuildError, ValueError, KeyError, TypeError):
         return Note()
     is_valid = isinstance(note.total, int | None) and all(
         isinstance(x, str) for x in (note.url, note.validator, note.boot)

@@ -68,6 +68,8 @@ def verify_file(target: Target, path: Path, step: Callable[[int, int], None]) ->
 
     `step` gets (bytes read, total bytes).
     """
+    if not path.is_file():  # a pipe would block its reader, and a device has no end
+        raise FetchError(f"{path}: expected a file, found a folder, a pipe or a device. Move it away")
     try:
         size, checksum = path.stat().st_size, "unread"
         with path.open("rb") as file:

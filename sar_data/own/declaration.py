@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,15 +13,13 @@ from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.naming import few, fold, suggest
 from sar_data.own.fields import FIELDS
 from sar_data.spec import UNCITED, Tree, Unit
-from sar_data.system import strict_json
+from sar_data.system import strict_json, strict_toml
 
 NAME, FORMER = "dataset.toml", "dataset.json"
 UNIQUE = ("bands", "classes", "band_suffixes", "frame_suffixes", "frame_folders", "label_columns")
 MAX_FRAMES = MAX_BANDS = 1 << 10
 MAX_FILES = 1 << 14  # of a sample
 MAX_BYTES = 1 << 24  # of a document
-MAX_DOTS = 64  # in a line, outside of text: no field has a dot, and a key of n parts costs a parser n * n
-_TEXT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*')
 TaskName = Literal["classification", "multilabel", "segmentation", "change", "detection", "none"]
 Labels = Literal["folders", "lists", "table"]
 Boxes = Literal["coco", "voc", "yolo", "dota"]
@@ -190,13 +187,10 @@ def _read_document(name: str, tree: Tree) -> dict[str, Any]:
     try:
         if tree.size(name) > MAX_BYTES:
             raise SourceError(f"{name}: expected a declaration of at most {MAX_BYTES:,} bytes, found a longer one")
-        text = tree.read(name).decode("utf-8-sig")
-        if name == NAME and any(line.count(".") > MAX_DOTS for line in _TEXT.sub("", text).splitlines()):
-            raise ValueError("a key of too many parts")
-        document = tomllib.loads(text) if name == NAME else strict_json.loads(text.encode())
+        document = (strict_toml if name == NAME else strict_json).loads(tree.read(name))
     except (BadRecord, SourceError):
         raise
-    except (ValueError, RecursionError) as error:  # errors of TOML, JSON and UTF-8
+    except ValueError as error:  # errors of TOML, JSON and UTF-8
         raise SourceError(
             f"{name}: expected a declaration, found a document that cannot be read: {error}"[:400]
             + (', where text stands in quotes: unit = "power"' if "Invalid value" in str(error) else "")

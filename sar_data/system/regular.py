@@ -29,7 +29,7 @@ def open_regular(path: Path | str, size: int | None = None) -> int:
         return descriptor
     os.close(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise BuildError(f"{path}: expected a regular file, found a folder, a pipe or a device: build it again")
+        raise BuildError(f"{path}: expected a regular file, found a folder, a pipe or a device")
     raise BuildError(
         f"{path}: expected {size} bytes, found {status.st_size}: it is truncated or was replaced. `verify(full=True)` "
         "lists all damage."

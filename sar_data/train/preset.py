@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any, NamedTuple, get_args
 
 import pydantic
 
-from sar_data.errors import UsageError, unknown
+from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.naming import MAX_NAMES
 from sar_data.sealed.manifest import Manifest
+from sar_data.system import strict_toml
+from sar_data.system.regular import read_regular
 from sar_data.train.settings import JOBS, Settings
 
 
@@ -69,20 +70,19 @@ def names() -> list[str]:
 def find(name: str) -> Preset:
     """Return a preset by name, or from a .toml file; raise UsageError where there is none, or it is not one."""
     if name.endswith(".toml"):
-        path = Path(name)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"preset {name}: expected a text file, {error}") from None
-        name = path.stem
+            data = read_regular(Path(name))
+        except BuildError as error:
+            raise UsageError(f"preset: expected a text file, {error}") from None
+        name = Path(name).stem
     elif name in names():
-        text = (files("sar_data.train") / "presets" / f"{name}.toml").read_text()
+        data = (files("sar_data.train") / "presets" / f"{name}.toml").read_bytes()
     else:
         raise unknown("preset", name, names())
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"preset {name}: expected TOML, found {error}") from None
+        document = strict_toml.loads(data)
+    except ValueError as error:  # errors of TOML and UTF-8
+        raise UsageError(f"preset {name}: expected TOML, found {error!s:.200}") from None
     wanted = {"job": str, "about": str, "settings": dict}
     if wrong := [key for key, kind in wanted.items() if not isinstance(document.get(key), kind)]:
         raise UsageError(f"preset {name}: expected job and about as text and [settings], {wrong[0]} is not there so")

@@ -14,7 +14,7 @@ from sar_data.download.http import Web
 from sar_data.download.retry import Patience
 from sar_data.download.target import Target
 from sar_data.download.transfer import download
-from sar_data.errors import TargetError
+from sar_data.errors import FetchError, TargetError
 from tests.download import site as web
 from tests.download.site import Site, good
 from tests.mini.hang import HANG_S
@@ -78,3 +78,22 @@ def test_links_in_the_place_of_notes_and_of_the_record_are_replaced(here: Site, 
     ledger.record(tmp_path / "to", "a", entry)
     assert empty.read_bytes() == before
     assert ledger.read(tmp_path / "to").files == {"a": entry}
+
+
+def test_no_pipe_in_the_place_of_a_file_or_a_record_blocks_a_download(here: Site, tmp_path: Path) -> None:
+    for name in ("a", ledger.NAME):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(FetchError, match="expected a file, found a folder, a pipe or a device"):
+        fetched(here, tmp_path)
+    with pytest.raises(FetchError, match=r"sources\.json: .*a pipe or a device"):
+        ledger.read(tmp_path)
+
+
+@pytest.mark.parametrize("planted", ["pipe", "[" * 100_000])
+def test_a_note_that_is_none_begins_a_download_anew(here: Site, tmp_path: Path, planted: str) -> None:
+    (tmp_path / "a.part").write_bytes(b"not those")
+    if planted == "pipe":
+        os.mkfifo(tmp_path / "a.part.json")
+    else:
+        (tmp_path / "a.part.json").write_text(planted)
+    assert fetched(here, tmp_path) == DATA

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -219,6 +220,23 @@ def test_a_preset_file_that_is_none_is_told(
     assert code == 2
     assert "own" in err
     assert "expected" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "found a folder, a pipe or a device"),
+        ("a = " + "[" * 100_000, "too many values within values"),
+        (".".join("a" * 100_000) + " = 1", "a key of too many parts"),
+    ],
+)
+def test_a_preset_file_that_has_no_end_is_refused(tmp_path: Path, text: str | None, reason: str) -> None:
+    if text is None:
+        os.mkfifo(tmp_path / "a.toml")
+    else:
+        (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(UsageError, match=reason):
+        find(str(tmp_path / "a.toml"))
 
 
 def test_a_wrong_field_of_a_presets_build_is_answered_with_the_right_one(tmp_path: Path) -> None:
