@@ -74,7 +74,7 @@ LAWS: list[tuple[str, str]] = [
     (
         r"sar_data\.own",
         "sar_data.own sar_data.containers sar_data.raster sar_data.labels sar_data.split sar_data.sources.tree "
-        "sar_data.sources.filter sar_data.system.strict_json sar_data.system.parquet",
+        "sar_data.sources.filter sar_data.system.strict_json sar_data.system.strict_toml sar_data.system.parquet",
     ),
     # A container knows no other one.
     (

@@ -188,7 +188,9 @@ def _read_heads(tree: Tree, survey: Survey) -> tuple[Kind, set[tuple[int, int]]]
         raise flaw
     if len(kinds) > 1:
         several = few([f"{count} of {dtype} in {path}" for (count, dtype), path in kinds.items()])
-        remedy = "give `images=…`, or `masks=…` if some are masks"
+        endings = {path.rpartition(".")[2] for path in kinds.values()}  # previews often lie beside the images
+        choices = [f"`images=*.{ending}`" for ending in endings] if len(endings) == len(kinds) else ["`images=…`"]
+        remedy = f"give {' or '.join(sorted(choices))}, or `masks=…` if some are masks"
         raise SourceError(f"expected images of one number of bands and one dtype, found {several}: {remedy}")
     return next(iter(kinds)), sizes
 

@@ -43,6 +43,18 @@ def test_a_declaration_that_is_wrong_is_not_passed_over_for_folders_below(tmp_pa
         made(tmp_path / "raw", tmp_path / "out")
 
 
+def test_previews_beside_the_images_are_left_out_by_the_option_that_the_refusal_names(tmp_path: Path) -> None:
+    for number in range(3):
+        tif(tmp_path / f"raw/{number}.tif", values(number))
+        png(tmp_path / f"raw/{number}.png")
+    asked = ["build", "custom", "--source", str(tmp_path / "raw"), "--out", str(tmp_path), "--unit", "power"]
+    done = CliRunner().invoke(main, asked)
+    assert "give --images '*.png' or --images '*.tif', or --masks if some are masks" in done.stderr
+    done = CliRunner().invoke(main, [*asked, "--images", "*.tif"])
+    assert done.exit_code == 0, done.stderr
+    assert Build.open(Path(done.stdout.splitlines()[-1])).index().num_rows == 3
+
+
 def test_a_folder_without_a_declaration_is_answered_with_both_ways(tmp_path: Path) -> None:
     tif(tmp_path / "raw/0.tif", values(0))
     done = CliRunner().invoke(main, ["build", str(tmp_path / "raw"), "--unit", "power", "--out", str(tmp_path)])
