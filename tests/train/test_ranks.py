@@ -68,7 +68,7 @@ def plan(
     return [one | {"out": str(out / one["name"])} for one in found]
 
 
-RECIPES = ("oriented", "mtp", "rsp", "footprints")  # whose proposals or batch statistics are those of a rank
+RECIPES = ("oriented", "scenes", "mtp", "rsp", "footprints")  # whose proposals or batch statistics are those of a rank
 BEGUN = {"epochs": 1, "pooling": "cls"}
 TOGETHER = {"mix": [1.0, 2.0], "statistics": "joint", "drop_duplicates": True}
 CHANGES = {**test_segment.TINY, "model": "test_convnext", "head": grouped.HEAD, "fusion": "concat", "optimiser": "sgd"}
