@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from sar_data.builder import blank, suspects
 from sar_data.builder.draft import Draft
 from sar_data.builder.plan import PLAN
 from sar_data.builder.proof import Proof
+from sar_data.builder.scan import count_dropped
 from sar_data.sealed.documents import Quarantined, ShardDocument, SplitDocument
 from sar_data.sealed.index import FILE, INDEX, label_columns
 from sar_data.sealed.leakage import Card, card, pixels_share
@@ -65,7 +65,7 @@ def join(draft: Draft, proofs: Sequence[Proof], merged: Mapping[str, BandStats])
         clipped={band: count + before.get(band, 0) for band, count in zip(bands, clipped, strict=True)},
         unvalued={band: n for band, n in without.items() if n},
         quarantine=[*draft.plan.quarantine, *(_list_quarantined(planned, slots) if draft.plan.is_new else ())],
-        dropped_objects=_count_dropped(packed),
+        dropped_objects=dict(sorted(count_dropped(packed).items())),
         suspect_pixels=suspects.documents(
             np.sum([proof.suspects for proof in proofs], axis=0), sum(proof.pixels for proof in proofs), bands
         ),
@@ -103,14 +103,6 @@ def _keys(planned: pa.Table, valid: pa.ChunkedArray, splits: Sequence[str]) -> K
     for split, key in zip(planned["split"].to_pylist(), known, strict=True):
         keys[split].append(key)
     return keys
-
-
-def _count_dropped(packed: pa.Table) -> dict[str, int]:
-    """Return how many objects were left out, by reason."""
-    counts: Counter[str] = Counter()
-    for row in packed["dropped"].combine_chunks().flatten().to_pylist():
-        counts[row["reason"]] += row["count"]
-    return dict(sorted(counts.items()))
 
 
 def _join_slots(planned: pa.Table, slots: pa.Table) -> pa.Table:

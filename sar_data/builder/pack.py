@@ -42,7 +42,7 @@ from sar_data.record import Image, Mask, Record
 from sar_data.runners import Runner
 from sar_data.sealed.index import list_offsets
 from sar_data.sealed.places import places_of
-from sar_data.sealed.records import to_records
+from sar_data.sealed.records import Records
 from sar_data.statistics.figures import ZEROS
 from sar_data.statistics.tally import Survey, Tally, survey
 from sar_data.statistics.thumbnail import Thumbnails
@@ -172,7 +172,7 @@ def pack_shard(jobs: Sequence[Job], shard: Shard) -> Shard:
     """Write one shard, and its proof, for each job that lacks it; runs in a worker."""
     jobs = [job for job in jobs if not proven(job, shard)]
     rows = read_plan(jobs[0], shard)
-    records = to_records(rows)
+    records = Records(rows)
     places: list[Place | None] = [None] * len(records)
     if "parent" in rows.column_names:
         places = list(places_of(rows["parent"].combine_chunks()))
@@ -229,7 +229,7 @@ class _Pass:
         self.blank: dict[str, list[str]] = {}  # keys by reason
         self.slots: list[tuple[Any, ...]] = []  # SLOTS but for what is known at the end
 
-    def entries(self, reader: PixelReader, records: list[Record], places: list[Place | None]) -> Iterator[Entry]:
+    def entries(self, reader: PixelReader, records: Sequence[Record], places: list[Place | None]) -> Iterator[Entry]:
         layout = self.job.layout
         for record, place in zip(records, places, strict=True):
             try:

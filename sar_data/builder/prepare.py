@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 import sar_data
@@ -25,7 +26,7 @@ from sar_data.builder.open import open_draft, open_each
 from sar_data.builder.origin import Raw
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import BadRecords, BuildRequest
-from sar_data.builder.scan import Scanned, describe_dropped, offering_quarantine, scan
+from sar_data.builder.scan import Scanned, count_dropped, describe_dropped, offering_quarantine, scan
 from sar_data.builder.sizes import largest
 from sar_data.errors import BadRecord, UsageError
 from sar_data.formats.container import Format
@@ -128,7 +129,7 @@ def plan_of(
         "limit": request.limit,
         "statistics": request.statistics,
         "split": {**chosen, "outcome": _outcome(records, assignment)},
-        "source": fingerprint(records, whole=request.pipeline.declare is not None),
+        "source": fingerprint(table, whole=request.pipeline.declare is not None),
         **({"imported": [source_container.sha256, dict(fit.pipeline.asked)]} if source_container else {}),
     }
     reasons = pa.array(assignment.reason, pa.string())
@@ -194,7 +195,7 @@ def scan_source(
             progress=progress,
         )
     pipeline, declared = with_absence(fit.pipeline, fit.tree, scanned.records)
-    discovered = (*declared, *describe_mixed_dates(scanned.records))
+    discovered = (*declared, *describe_mixed_dates(scanned.table))
     _say_all(discovered, say)
     return scanned, dataclasses.replace(fit, pipeline=pipeline, discovered=(*fit.discovered, *discovered))
 
@@ -204,12 +205,11 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
     spec, tree = fit.pipeline.spec, fit.tree
     if request.complete:
         published.check(spec, len(scanned.records), counts)
-    dropped = Counter[str]()
-    for record in scanned.records:
-        dropped.update(record.dropped)
+    dropped = count_dropped(scanned.table)
     lines = [f"dropped: {describe_dropped(dropped)}"] if dropped else []
     if request.limit is None:
-        claimed = {file.path for record in scanned.records for file in record.files} | scanned.read
+        files = pc.list_flatten(scanned.table["files"])
+        claimed = {*pc.struct_field(files, "path").to_pylist()} | scanned.read
         claimed |= pop_read_paths(tree) | {quarantined.path for quarantined in scanned.quarantined}
         lines += find_unclaimed(tree, claimed, spec.lists).sentences() if say else []
         lines.append(published.describe_counts(spec, len(scanned.records), counts))

@@ -37,7 +37,7 @@ from sar_data.sealed.index import SCAN
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import Build
 from sar_data.sealed.places import place_column
-from sar_data.sealed.records import to_records
+from sar_data.sealed.records import Records, to_records
 from sar_data.spec import ComplexAs, Pipeline
 from sar_data.split.policy import Assignment
 
@@ -184,16 +184,15 @@ def prepare_parent(
     scanned, fit = preparing.scan_source(asked, _fit(asked, manifest, progress, say), runner, progress, say)
     keys, *columns = (index[name].to_pylist() for name in ("key", "split", "reason"))
     places = dict(zip(keys, zip(*columns, strict=True), strict=True))
-    kept = [row for row, record in enumerate(scanned.records) if record.key in places]
-    if missing := places.keys() - {scanned.records[row].key for row in kept}:
+    records = Records(scanned.table.filter(pc.is_in(scanned.table["key"], index["key"])))
+    if missing := places.keys() - set(records.values("key")):
         raise SourceError(f"{request.source}: expected all records of the build, found none of the key {min(missing)}")
-    records = [scanned.records[row] for row in kept]
     splits, reasons = zip(*(places[record.key] for record in records), strict=True)
     policy = manifest.split_policy
     plan = preparing.plan_of(
         asked,
         fit,
-        replace(scanned, records=records, table=scanned.table.take(pa.array(kept)), quarantined=[]),
+        replace(scanned, records=records, quarantined=[]),
         Assignment(splits, reasons, notes=policy.notes),
         {"policy": policy.policy, "parameters": policy.parameters, "seed": policy.seed},
         _container(manifest, fit),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +22,7 @@ from sar_data.sealed.documents import Quarantined
 from sar_data.sealed.index import SCAN
 from sar_data.sealed.index_bounds import record_flaw
 from sar_data.sealed.names import key_flaw
-from sar_data.sealed.records import to_records, to_table
+from sar_data.sealed.records import Records, to_table
 from sar_data.sources.filter import pop_read_paths, true_path
 from sar_data.sources.placeholder import HEAD, explain_placeholders, placeholder_at
 from sar_data.sources.tree import RecordingTree
@@ -34,15 +35,19 @@ CHUNK = 512  # units a task: long against the cost of a task, short against the 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """The sound records, sorted by key, as values and as a table in the SCAN schema; the unsound with their reasons.
+    """The sound records, sorted by key; the unsound with their reasons.
 
     `read` has the files that were read as a whole for them, as far as they are in no record themselves.
     """
 
-    records: list[Record]
-    table: pa.Table
+    records: Records
     quarantined: list[Quarantined]
     read: frozenset[str]
+
+    @property
+    def table(self) -> pa.Table:
+        """The sound records in the SCAN schema."""
+        return self.records.table
 
 
 def units_of(pipeline: Pipeline, tree: Tree) -> list[str]:
@@ -74,7 +79,6 @@ def scan(
         units = sorted(units[i] for i in hash_order(units)[:limit])
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
     tables: list[pa.Table] = [SCAN.empty_table()]
-    records: list[Record] = []
     quarantined: list[Quarantined] = []
     read = pop_read_paths(tree)
     done = 0
@@ -84,27 +88,24 @@ def scan(
         strict=True,
     ):
         tables.append(part)
-        records += to_records(part)  # while the workers scan on
         quarantined += bad
         read |= touched
         done += len(chunk)
         if progress:
             progress("scan", done, len(units))
+    table = pa.concat_tables(tables).combine_chunks()
+    del tables
     if bad_objects == "stop":
-        _check_objects(records)
-    table = pa.concat_tables(tables)
+        _check_objects(table)
     if not len(table):
         why = f"; the first of {len(quarantined)} bad records: {quarantined[0].reason}" if quarantined else ""
         raise SourceError(f"no record of {pipeline.spec.name} found in the source{why}")
-    kept, twins = _without_twins(table)
+    table, twins = _without_twins(table)
     if twins and bad_records == "stop":
         raise BadRecord(twins[0].path, twins[0].reason)
-    if limit is not None and limit < len(kept):
-        names = table["key"].take(pa.array(kept)).to_pylist()
-        kept = [kept[i] for i in sorted(hash_order(names)[:limit])]
-    return Scanned(
-        [records[i] for i in kept], table.take(pa.array(kept, pa.int64())), quarantined + twins, frozenset(read)
-    )
+    if limit is not None and limit < len(table):
+        table = table.take(pa.array(sorted(hash_order(table["key"].to_pylist())[:limit])))
+    return Scanned(Records(table), quarantined + twins, frozenset(read))
 
 
 def _scan_chunk(
@@ -137,19 +138,25 @@ def _records(pipeline: Pipeline, tree: Tree, unit: str) -> list[Record]:
             raise
 
 
-def _check_objects(records: Sequence[Record]) -> None:
+def _check_objects(table: pa.Table) -> None:
     """Raise BadRecord, with their number, where objects that no image can have were left out of records."""
-    if not (bad := [record for record in records if record.dropped]):
+    bad = Records(table.filter(pc.greater(pc.list_value_length(table["dropped"]), 0)))
+    if not len(bad):
         return
-    total = Counter[str]()
-    for record in bad:
-        total.update(record.dropped)
     raise BadRecord(
         bad[0].files[-1].path,
-        f"{bad[0].key}: expected objects that an image can have, found {describe_dropped(total)} in {len(bad):,} of "
-        f"{len(records):,} records. `bad_objects=drop` leaves those objects out alone, `bad_objects=quarantine` their "
-        "records",
+        f"{bad[0].key}: expected objects that an image can have, found {describe_dropped(count_dropped(table))} in "
+        f"{len(bad):,} of {len(table):,} records. `bad_objects=drop` leaves those objects out alone, "
+        "`bad_objects=quarantine` their records",
     )
+
+
+def count_dropped(table: pa.Table) -> dict[str, int]:
+    """Return how many objects were left out of the records of a table, by reason."""
+    counts = Counter[str]()
+    for row in table["dropped"].combine_chunks().flatten().to_pylist():
+        counts[row["reason"]] += row["count"]
+    return dict(counts)
 
 
 def _with_sound_objects(records: Sequence[Record]) -> tuple[list[Record], list[Quarantined]]:
@@ -223,16 +230,17 @@ def _rehash(tree: Tree, record: Record) -> Record:
     return replace(record, files=tuple(replace(file, xxh3=seen[file.path]) for file in record.files))
 
 
-def _without_twins(table: pa.Table) -> tuple[list[int], list[Quarantined]]:
-    """Return the row of each key's first record (by path), sorted by key, and the others as quarantined."""
-    keys = table["key"].to_pylist()
-    first = pc.struct_field(pc.list_element(table["files"], 0), "path").to_pylist()
-    kept: list[int] = []
-    twins: list[Quarantined] = []
-    for row in sorted(range(len(keys)), key=lambda row: (keys[row], first[row])):
-        if kept and keys[kept[-1]] == keys[row]:
-            reason = f"duplicate key {keys[row]}: also in {first[kept[-1]]}"
-            twins.append(Quarantined(key=keys[row], path=first[row], reason=reason))
-        else:
-            kept.append(row)
-    return kept, twins
+def _without_twins(table: pa.Table) -> tuple[pa.Table, list[Quarantined]]:
+    """Return each key's first record (by path), sorted by key, and the others as quarantined."""
+    names = pa.table({"key": table["key"], "path": pc.struct_field(pc.list_element(table["files"], 0), "path")})
+    order = pc.sort_indices(names, [("key", "ascending"), ("path", "ascending")])
+    keys, paths = (names[name].take(order).combine_chunks() for name in ("key", "path"))
+    first = np.ones(len(table), np.bool_)
+    first[1:] = pc.not_equal(keys[1:], keys[:-1]).to_numpy(zero_copy_only=False)
+    before = np.maximum.accumulate(np.where(first, np.arange(len(table)), 0))  # the row of each key's first record
+    twins = [
+        Quarantined(key=str(keys[row]), path=str(paths[row]), reason=f"duplicate key {keys[row]}: also in {paths[at]}")
+        for row, at in zip(np.flatnonzero(~first).tolist(), before[~first].tolist(), strict=True)
+    ]
+    rows = order.to_numpy()[first]
+    return table if np.array_equal(rows, np.arange(len(table))) else table.take(pa.array(rows)), twins

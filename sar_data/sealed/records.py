@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from sar_data.record import Date, Object, Record, SourceFile
@@ -30,6 +31,9 @@ PLAIN = (
     "footprint",
     "reference_frame",
 )  # columns that hold a record's fields as they are
+FIELDS = tuple(field.name for field in fields(Record))
+COLUMN_OF = {"labels": "targets", "shape": "height", "unused": "reason"}  # of fields whose column has another name
+BLOCK = 8192  # records whose fields are in memory at once, where all are read
 
 
 @bulk()
@@ -107,27 +111,98 @@ def _times(times: Sequence[datetime | None]) -> pa.Array:
     return pa.array(microseconds, pa.int64()).cast(pa.timestamp("us", "UTC"))
 
 
+class Records(Sequence[Record]):
+    """The records of a table that has the SCAN columns, in its order.
+
+    A column is decoded when a field of some record is first read, so that half a million records take little memory.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._values: dict[str, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | list[Record]:
+        rows = range(len(self.table))[place]
+        return _Row.of(self, rows) if isinstance(rows, int) else [_Row.of(self, row) for row in rows]
+
+    def __iter__(self) -> Iterator[Record]:
+        return (_Row.of(self, row) for row in range(len(self.table)))
+
+    def values(self, field: str) -> list[Any]:
+        """Return the values of one field, a record each."""
+        if field not in self._values:
+            with bulk():
+                self._values[field] = list(_decode(self.table, field))
+        return self._values[field]
+
+
+class _Row(Record):
+    """A record of a table, each of whose fields is empty until it is read."""
+
+    __slots__ = ("_records", "_row")
+    _records: Records
+    _row: int
+
+    @classmethod
+    def of(cls, records: Records, row: int) -> _Row:
+        self = object.__new__(cls)
+        object.__setattr__(self, "_records", records)
+        object.__setattr__(self, "_row", row)
+        return self
+
+    def __getattr__(self, name: str) -> Any:  # called for an empty slot
+        if name not in FIELDS:
+            raise AttributeError(name)
+        value = self._records.values(name)[self._row]
+        object.__setattr__(self, name, value)
+        return value
+
+
 @bulk()
 def to_records(table: pa.Table) -> list[Record]:
     """Return the records of a table that has the SCAN columns, in its order."""
-    columns = {name: table[name].combine_chunks() for name in SCAN.names}
-    files = columns["files"]
-    heights, widths = columns["height"].to_pylist(), columns["width"].to_pylist()
-    values: dict[str, Iterable[Any]] = {
-        **{name: columns[name].to_pylist() for name in PLAIN if name not in ("transform", "footprint")},
-        **{name: [row and tuple(row) for row in columns[name].to_pylist()] for name in ("transform", "footprint")},
-        "files": map(tuple, _cut_lists([SourceFile(*row) for row in _rows(files.flatten())], files)),
-        "labels": _mappings(columns["targets"], tuple),
-        "attrs": _mappings(columns["attrs"]),
-        "dropped": _mappings(columns["dropped"]),
-        "dates": (tuple(map(_date, row or ())) for row in columns["dates"].to_pylist()),
-        "objects": (tuple(map(to_object, row)) for row in columns["objects"].to_pylist()),
-        "shape": (None if h is None else (h, w) for h, w in zip(heights, widths, strict=True)),
-        "time": map(_time, columns["time"].cast(pa.int64()).to_pylist()),
-        "unused": columns["reason"].to_pylist(),
-    }
-    names = [field.name for field in fields(Record)]
-    return [Record(**dict(zip(names, row, strict=True))) for row in zip(*(values[name] for name in names), strict=True)]
+    columns = [_decode(table, name) for name in FIELDS]
+    return [Record(**dict(zip(FIELDS, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def _decode(table: pa.Table, field: str) -> Iterable[Any]:
+    """Return the values of one field of the records of a table."""
+    column = table[COLUMN_OF.get(field, field)].combine_chunks()
+    match field:
+        case "files":
+            return map(tuple, cut_lists([SourceFile(*row) for row in rows_of(column.flatten())], column))
+        case "labels":
+            return _shared(_pairs_of(column))
+        case "attrs" | "dropped":
+            return map(dict, _pairs_of(column))
+        case "dates":
+            return (tuple(map(_date, row or ())) for row in column.to_pylist())
+        case "objects":
+            return (tuple(map(to_object, row)) for row in column.to_pylist())
+        case "transform" | "footprint":
+            return (tuple(row) or None for row in cut_lists(column.flatten().to_pylist(), column))
+        case "shape":
+            sides = zip(column.to_pylist(), table["width"].to_pylist(), strict=True)
+            return (None if height is None else (height, width) for height, width in sides)
+        case "time":
+            return map(_time, column.cast(pa.int64()).to_pylist())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _shared(rows: Iterable[list[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the named values of each row, one dictionary for equal rows: few combinations of labels are different."""
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(row)
+        yield known.get(key) or known.setdefault(key, dict(row))
 
 
 def to_object(row: dict[str, Any]) -> Object:
@@ -150,37 +225,48 @@ def _time(microseconds: int | None) -> datetime | None:
     return None if microseconds is None else EPOCH + timedelta(microseconds=microseconds)
 
 
-def _rows(structs: pa.StructArray) -> Iterator[tuple[Any, ...]]:
+def rows_of(structs: pa.StructArray) -> Iterator[tuple[Any, ...]]:
+    """Return the values of each struct."""
     return zip(*(column.to_pylist() for column in structs.flatten()), strict=True)
 
 
-def _mappings(lists: pa.ListArray, convert: Any = None) -> Iterator[dict[str, Any]]:
-    """Yield the named values of each row."""
-    names, values = (column.to_pylist() for column in lists.flatten().flatten())
-    items = list(zip(names, map(convert, values) if convert else values, strict=True))
-    return map(dict, _cut_lists(items, lists))
+def _pairs_of(lists: pa.ListArray) -> Iterator[list[tuple[str, Any]]]:
+    """Yield the named values of each row; lists are tuples."""
+    names, values = lists.flatten().flatten()
+    parts = (
+        map(tuple, cut_lists(values.flatten().to_pylist(), values))
+        if pa.types.is_list(values.type)
+        else values.to_pylist()
+    )
+    return cut_lists(list(zip(names.to_pylist(), parts, strict=True)), lists)
 
 
-def _cut_lists(values: list[T], lists: pa.ListArray) -> Iterator[list[T]]:
+def cut_lists(values: list[T], lists: pa.ListArray) -> Iterator[list[T]]:
     """Cut `values` into the lists that they came from; a sliced array begins at its first offset."""
     offsets = lists.offsets.to_pylist()
     return (values[a - offsets[0] : b - offsets[0]] for a, b in pairwise(offsets))
 
 
-def fingerprint(records: Sequence[Record], *, whole: bool = False) -> str:
+def fingerprint(table: pa.Table, *, whole: bool = False) -> str:
     """Return the digest of a source: sorted member paths, sizes, known hashes and labels; no absolute path.
 
-    With `whole` it covers all fields of records, since a user may change dates, places and groups of a dataset.
+    `table` has the SCAN columns. With `whole` the digest covers all fields of records, since a user may change dates,
+    places and groups of a dataset.
     """
     digest = xxhash.xxh3_128()
-    for r in sorted(records, key=lambda r: r.key):
-        labels = sorted(r.labels.items())
-        parts = (r.key, [(f.path, f.size, f.xxh3) for f in r.files], labels, *((r.objects,) if r.objects else ()))
-        digest.update(repr((*parts, _others(r)) if whole else parts).encode())
+    order = pc.sort_indices(table["key"])
+    for start in range(0, len(table), BLOCK):
+        rows = table.take(order[start : start + BLOCK])
+        records, lists = Records(rows), rows["files"].combine_chunks()
+        files = cut_lists(list(rows_of(lists.flatten())), lists)
+        columns = (records.values(name) for name in ("key", "labels", "objects"))
+        for record, own, key, labels, objects in zip(records, files, *columns, strict=True):
+            parts = (key, own, sorted(labels.items()), *((objects,) if objects else ()))
+            digest.update(repr((*parts, _others(record)) if whole else parts).encode())
     return digest.hexdigest()
 
 
 def _others(record: Record) -> list[tuple[str, Any]]:
     """Return the fields of a record other than key, files, labels and objects; empty fields are no part of a digest."""
-    names = [field.name for field in fields(Record) if field.name not in ("key", "files", "labels", "objects")]
+    names = [name for name in FIELDS if name not in ("key", "files", "labels", "objects")]
     return [(name, value) for name in names if (value := getattr(record, name))]

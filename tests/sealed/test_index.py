@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sar_data.record import Record, SourceFile
 from sar_data.sealed.index import INDEX, SCAN, document, label_columns
 from sar_data.sealed.opened import Build
-from sar_data.sealed.records import fingerprint, to_records, to_table
+from sar_data.sealed.records import Records, fingerprint, to_records, to_table
 
 names = st.text(max_size=6)
 indices = st.lists(st.integers(0, 2**15 - 1), max_size=3).map(tuple)
@@ -38,6 +39,10 @@ records = st.builds(
 )
 
 
+def fields_of(record: Record) -> list[Any]:
+    return [getattr(record, field.name) for field in fields(Record)]
+
+
 @settings(max_examples=100, deadline=None)
 @given(made=st.lists(records, max_size=6), start=st.integers(0, 5))
 def test_records_survive_a_table_whole_or_sliced(made: list[Record], start: int) -> None:
@@ -46,6 +51,8 @@ def test_records_survive_a_table_whole_or_sliced(made: list[Record], start: int)
     assert to_records(table) == made
     assert to_records(table.slice(start, 2)) == made[start : start + 2]
     assert to_records(pa.concat_tables([table, table])) == made + made
+    assert list(map(fields_of, Records(table))) == list(map(fields_of, made))
+    assert list(map(fields_of, copy.deepcopy(Records(table)[start:]))) == list(map(fields_of, made[start:]))
 
 
 def test_the_first_moment_of_unix_time_is_a_time() -> None:
@@ -84,12 +91,12 @@ def other(**changes: Any) -> Record:
     ],
 )
 def test_the_fingerprint_sees_members_sizes_hashes_and_labels(grown: list[Record]) -> None:
-    assert fingerprint(grown) != fingerprint([RECORD])
+    assert fingerprint(to_table(grown)) != fingerprint(to_table([RECORD]))
 
 
 @given(order=st.permutations([RECORD, other(key="b"), other(key="c", labels={"two": (3,), "one": (1, 2)})]))
 def test_the_fingerprint_does_not_see_order(order: list[Record]) -> None:
-    assert fingerprint(order) == fingerprint(sorted(order, key=lambda one: one.key))
+    assert fingerprint(to_table(order)) == fingerprint(to_table(sorted(order, key=lambda one: one.key)))
 
 
 def test_labels_are_the_names_of_their_indices() -> None:
