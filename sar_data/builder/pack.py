@@ -185,7 +185,7 @@ def pack_shard(jobs: Sequence[Job], shard: Shard) -> Shard:
     return shard
 
 
-def _pack_once(jobs: Sequence[Job], shard: Shard, records: list[Record], places: list[Place | None]) -> None:
+def _pack_once(jobs: Sequence[Job], shard: Shard, records: Sequence[Record], places: list[Place | None]) -> None:
     """Write one shard, and its proof, for each job, in one pass over its pixels."""
     pass_ = _Pass(jobs[0])
     writers = [
@@ -196,7 +196,9 @@ def _pack_once(jobs: Sequence[Job], shard: Shard, records: list[Record], places:
         written = write_each(writers, pass_.entries(reader, records, places))
     proof = pass_.proof(jobs[0].recipe)
     for job, part in zip(jobs, written, strict=True):
-        placed = replace(proof, recipe=job.recipe, bytes=part.bytes, slots=_with_places(proof.slots, part))
+        placed = replace(
+            proof, recipe=job.recipe, bytes=part.bytes, sums=part.sums, slots=_with_places(proof.slots, part)
+        )
         path = job.proof(shard)
         placed.save(path.with_suffix(PENDING) if job.container.spooled else path)
 
@@ -329,6 +331,7 @@ class _Pass:
             self.pixels,
             self.mask_pixels.tolist(),
             self.blank,
+            {},
             self.tally.finish() if self.tally else None,
             slots,
         )

@@ -13,7 +13,7 @@ import pydantic
 import xxhash
 
 from sar_data.sealed.index import MASKED
-from sar_data.sealed.names import Count, Sha256
+from sar_data.sealed.names import Count, RelativePath, Sha256
 from sar_data.statistics.stats import BandStats
 from sar_data.system import durable
 from sar_data.system.arrow import read_table
@@ -51,13 +51,15 @@ class Facts(pydantic.BaseModel):
     pixels: Count
     mask_pixels: list[Count]
     blank: dict[str, list[str]]
+    sums: dict[RelativePath, Sha256]
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """`slots` has one row a slot; `bytes` is the length of the shard's file, `mask_pixels` counts each mask value.
 
-    `suspects` [reason, band] counts, of `pixels` of a band, those that may be none. `blank` has keys by reason.
+    `suspects` [reason, band] counts, of `pixels` of a band, those that may be none. `blank` has keys by reason, `sums`
+    the sha256 of files of the shard that were hashed while they were written.
     """
 
     recipe: str
@@ -70,6 +72,7 @@ class Proof:
     pixels: int
     mask_pixels: list[int]
     blank: dict[str, list[str]]
+    sums: dict[str, str]
     statistics: BandStats | None
     slots: pa.Table
 

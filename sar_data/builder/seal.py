@@ -61,7 +61,8 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
             durable.write(job.build / name, sink.getvalue(), sync=False)
-    sums = sum_lines(file_sums(job.build, runner, progress))
+    known = {name: digest for proof in proofs for name, digest in proof.sums.items()}
+    sums = sum_lines(file_sums(job.build, runner, progress, known))
     durable.write(job.build / SUMS_NAME, sums, sync=False)
     with durable.explain_errors(job.build):
         durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
@@ -75,15 +76,18 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     return Build(draft.target.place, manifest)
 
 
-def file_sums(build: Path, runner: Runner, progress: Progress | None = None) -> dict[str, str]:
-    """Return name → sha256, by name, of every file but the manifest and the sums themselves."""
+def file_sums(
+    build: Path, runner: Runner, progress: Progress | None = None, known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return name → sha256 of every file but the manifest and the sums themselves; those in `known` are not read."""
     files = [path for path in build.rglob("*") if path.is_file() and path.name not in (NAME, SUMS_NAME)]
-    names = sorted(path.relative_to(build).as_posix() for path in files)
-    sums: dict[str, str] = {}
+    every = {path.relative_to(build).as_posix() for path in files}
+    sums = {name: digest for name, digest in (known or {}).items() if name in every}
+    names = sorted(every - sums.keys())
     for name, digest in zip(names, runner.map(_sum, [str(build / name) for name in names]), strict=True):
         sums[name] = digest
         if progress:
-            progress("sums", len(sums), len(names))
+            progress("sums", len(sums), len(every))
     return sums
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -98,11 +98,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The outcome of a written shard: bytes of its file, and the offset of each slot's payloads, None without one."""
+    """The outcome of a written shard: bytes of its file, and the offset of each slot's payloads, None without one.
+
+    `sums` has the sha256 of files that were hashed while they were written, by path below the build.
+    """
 
     bytes: int
     offsets: list[int | None]
     mask_offsets: list[int | None]
+    sums: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

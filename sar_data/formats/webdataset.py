@@ -24,7 +24,7 @@ from sar_data.formats.container import Entry, Fault, Format, Grid, Layout, Place
 from sar_data.formats.raw import read_bytes
 from sar_data.record import Image, Mask, Record
 from sar_data.system import strict_json
-from sar_data.system.durable import publish
+from sar_data.system.direct import publish_direct
 from sar_data.system.regular import open_regular
 
 BLOCK = 512
@@ -192,7 +192,8 @@ class WebDataset(Format):
 
     def write(self, root: Path, layout: Layout, shard: Shard, entries: Iterable[Entry]) -> Written:
         at, gap, offsets, mask_offsets = 0, b"", list[int | None](), list[int | None]()
-        with publish(root / self.file(shard, layout)) as file:
+        name = self.file(shard, layout)
+        with publish_direct(root / name) as file:
 
             def member(name: str, array: Image) -> int:
                 """Append an array; return where its payload begins."""
@@ -212,7 +213,7 @@ class WebDataset(Format):
                     at += file.write(gap + header(f"{key}.json", len(data)) + data + _padding(len(data)))
                     gap = b""
             at += file.write(bytes(2 * BLOCK))
-        return Written(at, offsets, mask_offsets)
+        return Written(at, offsets, mask_offsets, {name: file.sha256})
 
     def grid(self, layout: Layout, what: What) -> Grid:
         return Grid(step=STEP)

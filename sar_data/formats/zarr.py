@@ -8,6 +8,7 @@ metadata and, with `compression=zstd`, the chunks (sharding codec, inner chunks 
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,8 @@ from sar_data.formats.zarr_keys import ATTRIBUTES, AXES, KEYS, LONGEST, utf8
 from sar_data.formats.zarr_root import root_faults, write_root
 from sar_data.formats.zarr_shards import INNER, Shards
 from sar_data.record import IGNORE, Image, Mask
-from sar_data.system.durable import explain_errors, publish, write
+from sar_data.system.direct import publish_direct
+from sar_data.system.durable import explain_errors, write
 
 if TYPE_CHECKING:
     import xarray
@@ -90,28 +92,33 @@ class Zarr(Format):
                 masks.append(hidden if entry.mask is None else entry.mask)
                 yield empty if entry.image is None else entry.image
 
-        size = self._chunk(root / self.file(shard, layout), "image", layout, shard, images(), empty)
+        sums: dict[str, str] = {}
+        name = self.file(shard, layout)
+        size, sums[name] = self._chunk(root / name, "image", layout, shard, images(), empty)
         if layout.mask:
-            self._chunk(root / self.mask_file(shard, layout), "mask", layout, shard, masks, hidden)
+            name = self.mask_file(shard, layout)
+            _, sums[name] = self._chunk(root / name, "mask", layout, shard, masks, hidden)
         if self.compression:
-            return Written(size, [None] * shard.count, [None] * shard.count)
+            return Written(size, [None] * shard.count, [None] * shard.count, sums)
         offsets, mask_offsets = ([i * array.nbytes for i in range(shard.count)] for array in (empty, hidden))
-        return Written(size, list(offsets), list(mask_offsets) if layout.mask else [None] * shard.count)
+        return Written(size, list(offsets), list(mask_offsets) if layout.mask else [None] * shard.count, sums)
 
-    def _chunk(self, path: Path, name: str, layout: Layout, shard: Shard, arrays: Iterable[Image], empty: Image) -> int:
-        """Write the chunk of one shard, at full length; return its bytes."""
+    def _chunk(
+        self, path: Path, name: str, layout: Layout, shard: Shard, arrays: Iterable[Image], empty: Image
+    ) -> tuple[int, str]:
+        """Write the chunk of one shard, at full length; return its bytes and its sha256."""
         with explain_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         if self.compression:
             data = self._encode(name, layout, shard, np.stack(list(arrays)))
             Shards(shard.slots, empty.nbytes).check_packed(path, data)
             write(path, data)
-            return len(data)
-        with publish(path) as file:
+            return len(data), hashlib.sha256(data).hexdigest()
+        with publish_direct(path) as file:
             size = sum(file.write(array.data) for array in arrays)
             for _ in range(shard.slots - shard.count):
                 size += file.write(empty.data)
-        return size
+        return size, file.sha256
 
     def _encode(self, name: str, layout: Layout, shard: Shard, arrays: Image) -> bytes:
         """Return the bytes of a shard as zarr encodes it, from an array of one shard in memory."""

@@ -179,7 +179,7 @@ def _decode(table: pa.Table, field: str) -> Iterable[Any]:
         case "files":
             return map(tuple, cut_lists([SourceFile(*row) for row in rows_of(column.flatten())], column))
         case "labels":
-            return _shared(_pairs_of(column))
+            return _share_equal(_pairs_of(column))
         case "attrs" | "dropped":
             return map(dict, _pairs_of(column))
         case "dates":
@@ -197,7 +197,7 @@ def _decode(table: pa.Table, field: str) -> Iterable[Any]:
     return values
 
 
-def _shared(rows: Iterable[list[Any]]) -> Iterator[dict[str, Any]]:
+def _share_equal(rows: Iterable[list[Any]]) -> Iterator[dict[str, Any]]:
     """Yield the named values of each row, one dictionary for equal rows: few combinations of labels are different."""
     known: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:

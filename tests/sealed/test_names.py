@@ -259,10 +259,12 @@ def test_a_ledger_that_names_no_file_is_refused(tmp_path: Path, name: str) -> No
         ledger.read(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"recipe": "../x"}, {"bytes": -1}, {"bytes": "7"}, {"clipped": [1.5]}])
+@pytest.mark.parametrize(
+    "change", [{"recipe": "../x"}, {"bytes": -1}, {"bytes": "7"}, {"clipped": [1.5]}, {"sums": {"../x": "0" * 64}}]
+)
 def test_a_proof_of_other_facts_is_not_believed(tmp_path: Path, change: dict[str, Any]) -> None:
-    facts: dict[str, Any] = {"recipe": "0" * 64, "bytes": 7, "fallbacks": 0, "narrowed": 0, "pixels": 7}
-    counts: dict[str, Any] = {"clipped": [0], "unvalued": [0], "suspects": [[0]], "mask_pixels": []}
+    facts: dict[str, Any] = {"recipe": "0" * 64, "bytes": 7, "fallbacks": 0, "narrowed": 0, "pixels": 7, "sums": {}}
+    counts: dict[str, Any] = {"clipped": [0], "unvalued": [0], "suspects": [[0]], "mask_pixels": [], "blank": {}}
     proof = Proof(**facts, **counts, statistics=merge((), ("dB",)), slots=SLOTS.empty_table())
     proof.save(tmp_path / "sound")
     assert Proof.load(tmp_path / "sound") is not None
