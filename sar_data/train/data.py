@@ -31,7 +31,7 @@ from sar_data.train import duplicates
 from sar_data.train.augment import Augment
 from sar_data.train.augment.draws import draws
 from sar_data.train.augment.power import Power, power_of
-from sar_data.train.augment.steps import parsed, physical
+from sar_data.train.augment.steps import STEPS, parse, physical
 from sar_data.train.builds import Builds, Together
 from sar_data.train.duplicates import Duplicates
 from sar_data.train.input import Input
@@ -158,7 +158,7 @@ class Data:
 
     def _check_steps(self) -> None:
         """Raise UsageError for steps in physical units on images that each build normalized by figures of its own."""
-        steps = [f"augment {name}" for name in ("speckle", "drae") if name in parsed(self.settings.steps)]
+        steps = [f"augment {name}" for name in parse(self.settings.steps) if STEPS[name].physical]
         steps += ["resample power"] if self.settings.resample == "power" else []
         if steps and any(one != self.figures[0] for one in self.figures):
             raise UsageError(
@@ -338,7 +338,7 @@ class Data:
             stream.load_state_dict({**stream.state_dict(), "position": start})
         for batch in stream:
             own = batch | {"target": self.matching.targets(batch["target"])}
-            yield _filled(self._augment.fitted(own, self.settings.centre), self.settings.batch_size)
+            yield _filled(self._augment.prepare(own, self.settings.centre), self.settings.batch_size)
 
     def encoding(self, split: str, view: int = 0) -> Iterator[tuple[int, Batch]]:
         """Yield a split's batches as `evaluation` does, each with the number of its first sample in stored order.
@@ -351,7 +351,7 @@ class Data:
             if view:
                 fitted = self._augment(batch, draws(self.settings.seed, view, first, len(batch["key"])))
             else:
-                fitted = self._augment.fitted(batch, self.settings.centre)
+                fitted = self._augment.prepare(batch, self.settings.centre)
             yield first, _filled(fitted, self.settings.batch_size)
 
     def keys(self, split: str) -> list[str]:

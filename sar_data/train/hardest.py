@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sar_data.train.pictures.detections import sorted_out
+from sar_data.train.pictures.detections import box_outcomes
 from sar_data.train.predictions import confusions, kind_of, scores, targets
 
 Floats = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ def rightness(table: pa.Table) -> Floats:
     """
     kind = kind_of(table)
     if kind == "detection":
-        return np.array([_f1(sorted_out(row)) for row in table.to_pylist()])
+        return np.array([_f1(box_outcomes(row)) for row in table.to_pylist()])
     if kind == "segmentation":
         counts = confusions(table)
         known = counts.sum(axis=(1, 2))
@@ -45,7 +45,7 @@ def said(table: pa.Table, row: int, classes: Sequence[str]) -> str:
     if kind == "segmentation":
         return ""
     if kind == "detection":
-        return ", ".join(f"{len(boxes)} {name}" for name, boxes in sorted_out(part.to_pylist()[0]).items())
+        return ", ".join(f"{len(boxes)} {name}" for name, boxes in box_outcomes(part.to_pylist()[0]).items())
     logits, target = scores(part).astype(np.float64)[0], targets(part)[0]
     if kind == "multilabel":
         wrong = np.flatnonzero((logits > 0) != target)

@@ -78,7 +78,7 @@ class Job(Learner, Judge, Protocol):
 class Unlabelled(Learner, Protocol):
     """A training on images alone, which shows what it predicts and looks now and then at what it is good for."""
 
-    def watched(self, epoch: int) -> dict[str, float]:
+    def watch(self, epoch: int) -> dict[str, float]:
         """Return figures of the encoder after so many epochs by name; none where it is not looked at then."""
         ...
 

@@ -109,7 +109,7 @@ def answers(run: Run, split: str) -> Answers | None:
 def _outlines(row: dict[str, Any]) -> list[tuple[str, str]]:
     """Return a path and a colour for each box that is true or said of an image, as many as a picture has room for."""
     found = list[tuple[str, str]]()
-    for name, prefix, number in detections.outlined(row)[:MOST_BOXES]:
+    for name, prefix, number in detections.boxes_to_draw(row)[:MOST_BOXES]:
         points = " ".join(f"{x:.1f} {y:.1f}" for x, y in detections.outline(row, prefix, number))
         found.append((drawn(f"M{points}z"), detections.COLOURS[name]))
     return found

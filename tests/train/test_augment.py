@@ -14,6 +14,7 @@ from sar_data.errors import UsageError
 from sar_data.sealed.documents import Applied
 from sar_data.sealed.manifest import Manifest
 from tests.mini import invented
+from tests.places import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is in the extra train: pip install 'sar-data[train]'")
 stats = pytest.importorskip("scipy.stats", reason="scipy comes with scikit-learn, which is in the extra dev")
@@ -23,8 +24,8 @@ from torch import Tensor  # noqa: E402
 from sar_data.torch import loader  # noqa: E402
 from sar_data.train.augment import Augment  # noqa: E402
 from sar_data.train.augment.draws import draws  # noqa: E402
-from sar_data.train.augment.mixup import Mixup, mixed  # noqa: E402
-from sar_data.train.augment.steps import parsed, physical  # noqa: E402
+from sar_data.train.augment.mixup import Mixup, mix  # noqa: E402
+from sar_data.train.augment.steps import STEPS, parse, physical  # noqa: E402
 
 CHANNELS = ("VV", "VH")
 
@@ -135,7 +136,7 @@ def test_images_that_come_in_physical_units_are_normalized_as_the_loader_would(c
     augment = Augment(["speckle:1e12"], manifest_of(classes), CHANNELS, normalize=how)
     assert augment.physical
     for raw, expected in zip(batches(classes, normalize=None), batches(classes, normalize=how, fill=0.0), strict=True):
-        torch.testing.assert_close(augment.fitted(raw)["image"], expected["image"], rtol=0, atol=1e-6)
+        torch.testing.assert_close(augment.prepare(raw)["image"], expected["image"], rtol=0, atol=1e-6)
         off = (augment(raw, draws(0, 0, 0, 8))["image"] - expected["image"]).abs()
         assert off.max() <= 1.01 / 255
         assert (off > 1e-5).float().mean() < 0.01
@@ -145,7 +146,7 @@ def test_images_that_come_in_physical_units_are_normalized_as_the_loader_would(c
 def test_drae_is_random_in_training_and_the_sarhub_preset_in_evaluation(classes: str) -> None:
     augment = Augment(["drae"], manifest_of(classes), CHANNELS, normalize="sarhub")
     raw, expected = batches(classes, normalize=None)[0], batches(classes, normalize="sarhub", fill=0.0)[0]
-    torch.testing.assert_close(augment.fitted(raw)["image"], expected["image"], rtol=0, atol=2e-6)
+    torch.testing.assert_close(augment.prepare(raw)["image"], expected["image"], rtol=0, atol=2e-6)
     found = augment(raw, draws(0, 0, 0, 8))["image"]
     assert not torch.equal(found, expected["image"])
     assert found.min() == 0
@@ -159,7 +160,7 @@ def test_drae_of_amplitudes_compresses_what_minmax_framed(classes: str) -> None:
     assert not augment.physical
     batch = next(one for one in batches(classes, normalize="minmax") if one["image"].isnan().any())
     midpoint = augment(batch, torch.full((8, 32), 0.5))["image"]
-    assert torch.equal(midpoint, augment.fitted(batch)["image"])
+    assert torch.equal(midpoint, augment.prepare(batch)["image"])
     assert not torch.equal(midpoint, augment(batch, draws(0, 0, 0, 8))["image"])
     assert not midpoint[batch["image"].isnan()].any()
 
@@ -167,21 +168,21 @@ def test_drae_of_amplitudes_compresses_what_minmax_framed(classes: str) -> None:
 def test_evaluation_has_the_published_geometry_and_no_chance(fields: Path) -> None:
     augment = Augment(["flips", "crop", "speckle", "rotate"], manifest_of(fields), CHANNELS, image_size=28)
     batch = batches(fields, fill=0.0)[0]
-    found = augment.fitted(batch, 0.875)  # 12 pixels become 32, of which the central 28 stay
+    found = augment.prepare(batch, 0.875)  # 12 pixels become 32, of which the central 28 stay
     whole = torch.nn.functional.interpolate(batch["image"], (32, 32), mode="bilinear", antialias=True)
     torch.testing.assert_close(found["image"], whole[..., 2:30, 2:30], rtol=0, atol=1e-5)
     target = torch.nn.functional.interpolate(batch["target"][:, None].float(), (32, 32), mode="nearest-exact")
     assert torch.equal(found["target"], target[:, 0, 2:30, 2:30].long())
     plain = Augment([], manifest_of(fields), CHANNELS)
-    assert torch.equal(plain.fitted(batch)["image"], batch["image"])
-    assert plain.fitted(batch, 0.5)["image"].shape == (8, 2, 12, 12)
+    assert torch.equal(plain.prepare(batch)["image"], batch["image"])
+    assert plain.prepare(batch, 0.5)["image"].shape == (8, 2, 12, 12)
 
 
 def test_without_a_crop_training_images_are_resized(classes: str) -> None:
     augment = Augment([], manifest_of(classes), CHANNELS, image_size=32)
     batch = batches(classes)[0]
     assert batch["image"].shape == (8, 2, 6, 5)
-    assert torch.equal(augment(batch, draws(0, 0, 0, 8))["image"], augment.fitted(batch)["image"])
+    assert torch.equal(augment(batch, draws(0, 0, 0, 8))["image"], augment.prepare(batch)["image"])
 
 
 def test_mixup_mixes_neighbours_and_their_targets_by_the_same_share(classes: str) -> None:
@@ -203,7 +204,7 @@ def test_shares_of_mixtures_are_beta_distributed_and_the_odd_one_stays_whole() -
     assert share[-1] == 1
     assert stats.kstest(share[:-1:2].double(), stats.beta(0.8, 0.8).cdf).pvalue > 0.01
     values = torch.randn(5, 3)
-    assert torch.equal(mixed(values, Mixup(0.2).shares(torch.zeros(5, 2)))[-1], values[-1])
+    assert torch.equal(mix(values, Mixup(0.2).shares(torch.zeros(5, 2)))[-1], values[-1])
 
 
 def test_a_step_more_does_not_change_what_the_others_draw(fields: Path) -> None:
@@ -221,11 +222,11 @@ def test_what_goes_beyond_the_declaration_is_logged_and_noted(classes: str, capl
     assert [record.getMessage() for record in caplog.records] == list(augment.notes)
     assert [note.partition(":")[0] for note in augment.notes] == ["hflip", "quarter-turn", "rotate"]
     assert "invented declares azimuth-flip, range-flip, range axis mixed" in augment.notes[1]
-    assert "as published" in augment.notes[0]
+    assert "as in published recipes" in augment.notes[0]
 
 
 def test_names_may_carry_a_number() -> None:
-    assert parsed(["flips", "crop", " crop:0.8".replace("crop", "speckle"), "mixup:1"]) == {
+    assert parse(["flips", "crop", " crop:0.8".replace("crop", "speckle"), "mixup:1"]) == {
         "flips": 0,
         "crop": 0.08,
         "speckle": 0.8,
@@ -251,12 +252,12 @@ def test_names_may_carry_a_number() -> None:
 )
 def test_steps_that_do_not_exist_are_refused(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        parsed([name])
+        parse([name])
 
 
 def test_a_step_named_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="'crop' is named twice"):
-        parsed(["crop", "crop:0.5"])
+        parse(["crop", "crop:0.5"])
 
 
 def test_steps_that_do_not_fit_the_task_or_the_normalization_are_refused(
@@ -273,3 +274,12 @@ def test_steps_that_do_not_fit_the_task_or_the_normalization_are_refused(
         Augment(["drae"], manifest_of(classes).model_copy(update={"applied": done}), CHANNELS, normalize="sarhub")
     with pytest.raises(UsageError, match="VV-VH is derived"):
         Augment(["speckle"], manifest_of(classes), ("VV", "VV-VH"))
+
+
+def test_the_page_of_training_has_each_step_with_its_number() -> None:
+    rows = (
+        (name, f"{step.number.meaning}, {step.number.default:g}" if step.number else "", step.does)
+        for name, step in STEPS.items()
+    )
+    table = "\n".join(f"| `{name}` | {number} | {does} |" for name, number, does in rows)
+    assert table in (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

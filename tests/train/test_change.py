@@ -390,7 +390,7 @@ def test_images_that_are_constant_or_have_no_data_and_masks_without_truth_count_
     job.model.eval()
     images = torch.unflatten(torch.stack([torch.zeros(4, 32, 32), torch.full((4, 32, 32), torch.nan)]), 1, (2, 2))
     batch = {"image": images, "target": torch.full((2, 32, 32), IGNORE), "key": ["a", "b"]}
-    seen = data._augment.fitted(batch)
+    seen = data._augment.prepare(batch)
     assert torch.isfinite(seen["image"]).all()
     with torch.no_grad():
         sums = job.sums(job.model, seen)

@@ -20,7 +20,7 @@ from sar_data.train import training as run
 from sar_data.train.data import Data
 from sar_data.train.detect import Detection
 from sar_data.train.models import backbone
-from sar_data.train.pictures.detections import COLOURS, outlined, sorted_out
+from sar_data.train.pictures.detections import COLOURS, box_outcomes, boxes_to_draw
 from sar_data.train.predictions import read
 from sar_data.train.ranks import Ranks
 from sar_data.train.reported import report
@@ -95,7 +95,7 @@ def test_a_sheet_shows_what_was_found(trained: Path) -> None:
 def test_a_report_draws_each_kind_of_box_in_its_colour_with_a_legend(few: Build, trained: Path, tmp_path: Path) -> None:
     text = report(trained, out=tmp_path / "run.html").read_text()
     rows = read(trained / "predictions.parquet")[0]["test"].to_pylist()
-    kinds = {name for row in rows for name, _, _ in outlined(row)}
+    kinds = {name for row in rows for name, _, _ in boxes_to_draw(row)}
     assert "missed" in kinds
     for name, colour in COLOURS.items():
         assert (f'stroke="{colour}"' in text) == (name in kinds)
@@ -110,11 +110,11 @@ def test_boxes_are_sorted_into_found_wrong_and_missed() -> None:
         "true_boxes": [[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]],
         "true_labels": [0, 0, 1],
     }
-    assert sorted_out(row) == {"found": [0], "wrong": [1, 2], "missed": [1, 2]}
-    assert outlined(row)[:3] == [("true", "true_", 0), ("found", "", 0), ("wrong", "", 1)]
-    assert outlined(row)[3:] == [("wrong", "", 2), ("missed", "true_", 1), ("missed", "true_", 2)]
+    assert box_outcomes(row) == {"found": [0], "wrong": [1, 2], "missed": [1, 2]}
+    assert boxes_to_draw(row)[:3] == [("true", "true_", 0), ("found", "", 0), ("wrong", "", 1)]
+    assert boxes_to_draw(row)[3:] == [("wrong", "", 2), ("missed", "true_", 1), ("missed", "true_", 2)]
     nothing: dict[str, Any] = {name: [] for name in row}
-    assert sorted_out(nothing) == {"found": [], "wrong": [], "missed": []}
+    assert box_outcomes(nothing) == {"found": [], "wrong": [], "missed": []}
 
 
 @pytest.mark.parametrize("chosen", [{}, {"pad": 360, "crop": None}, {"pad": 400, "crop": None, "image_size": 200}])

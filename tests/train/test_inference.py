@@ -90,7 +90,7 @@ def test_masks_are_those_of_the_run_and_no_data_stays_no_data(segmented: Path, s
             np.testing.assert_array_equal(model.masks(image.nan_to_num(0.0))[0].shape, (32, 32))
             found = model.masks(image)[0]
         known = torch.isfinite(image[0]).any(0)
-        np.testing.assert_array_equal(found[known], masks.decoded(said[key]["mask"])[known])
+        np.testing.assert_array_equal(found[known], masks.decode(said[key]["mask"])[known])
         assert (found[~known] == IGNORE).all()
 
 

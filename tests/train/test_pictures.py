@@ -70,7 +70,7 @@ def test_curves_have_both_losses_and_say_the_last_of_each(tmp_path: Path) -> Non
 
 def test_sheets_of_power_are_stretched_in_db() -> None:
     power = [np.float32([[[0.001, 0.01, 0.1, 1.0]]])]
-    (picture,), note = stretch.stretched(power, {"VV": "power"})
+    (picture,), note = stretch.stretch_images(power, {"VV": "power"})
     assert note.startswith("grey VV −29.4 to −0.6 dB")
     assert np.diff(picture[0, :, 0]).min() > 0.25  # in power all but the last would be black
 
@@ -220,21 +220,21 @@ def test_bands_are_stretched_over_the_whole_sheet_and_masked_pixels_are_grey() -
     ramp = np.linspace(-25, -5, 200, dtype=np.float32).reshape(2, 1, 10, 10)
     images = list(np.concatenate([ramp, ramp - 7], axis=1))
     images[0][0, 0, 0] = np.nan
-    shown, note = stretch.stretched(images, UNITS)
+    shown, note = stretch.stretch_images(images, UNITS)
     assert [picture.shape for picture in shown] == [(10, 10, 3)] * 2
     assert shown[0][..., 0].mean() < shown[1][..., 0].mean()  # not stretched each for itself
     assert shown[0][0, 0].tolist() == [0.5, 0.0, 0.5]
     assert note == "R VV −24.5 to −5.4 dB · G VH −31.6 to −12.4 dB · B VV−VH 7.0 to 7.0 dB  (2–98 % over the sheet)"
-    (grey,), note = stretch.stretched([images[1][:1]], {"HH": "dB"})
+    (grey,), note = stretch.stretch_images([images[1][:1]], {"HH": "dB"})
     assert (grey[..., 0] == grey[..., 2]).all()
     assert note.startswith("grey HH ")
-    assert np.isfinite(stretch.stretched([np.full((1, 4, 4), np.nan, np.float32)], {"HH": "dB"})[0][0]).all()
-    assert stretch.stretched([], {}) == ([], "")
+    assert np.isfinite(stretch.stretch_images([np.full((1, 4, 4), np.nan, np.float32)], {"HH": "dB"})[0][0]).all()
+    assert stretch.stretch_images([], {}) == ([], "")
 
 
 def test_large_images_are_thinned() -> None:
-    assert stretch.thinned(np.zeros((2000, 700))).shape == (500, 175)
-    assert stretch.thinned(np.zeros((512, 3))).shape == (512, 3)
+    assert stretch.thin(np.zeros((2000, 700))).shape == (500, 175)
+    assert stretch.thin(np.zeros((512, 3))).shape == (512, 3)
 
 
 def test_a_picture_that_cannot_be_written_says_so(tmp_path: Path) -> None:

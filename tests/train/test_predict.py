@@ -310,7 +310,7 @@ def test_a_build_is_answered_as_the_run_answered_it(segmented: Path, squares: st
         mask = read(tmp_path / "masks" / f"{key}.tif")
         known = mask != IGNORE
         assert known.any()
-        np.testing.assert_array_equal(mask[known], masks.decoded(row["mask"])[known])
+        np.testing.assert_array_equal(mask[known], masks.decode(row["mask"])[known])
 
 
 class Ranges(BaseHTTPRequestHandler):

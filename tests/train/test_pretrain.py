@@ -115,11 +115,11 @@ def test_one_season_is_drawn_of_those_that_there_are() -> None:
     images = torch.arange(4.0).reshape(1, 4, 1, 1, 1).repeat(4000, 1, 2, 3, 3)
     images[:, 2] = torch.nan
     images[:, 1, 0] = torch.nan  # one band of it is there
-    found = dates.drawn(images, torch.rand(4000, generator=torch.Generator().manual_seed(0)))
+    found = dates.draw(images, torch.rand(4000, generator=torch.Generator().manual_seed(0)))
     counts = found[:, 1, 0, 0].long().bincount(minlength=4)
     assert counts[2] == 0
     assert (counts[[0, 1, 3]] / 4000 - 1 / 3).abs().max() < 0.03  # four standard deviations
-    nothing = dates.drawn(torch.full((2, 3, 1, 2, 2), torch.nan), torch.tensor([0.0, 0.99]))
+    nothing = dates.draw(torch.full((2, 3, 1, 2, 2), torch.nan), torch.tensor([0.0, 0.99]))
     assert nothing.isnan().all()
 
 

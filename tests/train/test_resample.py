@@ -16,14 +16,14 @@ from torchvision.transforms.v2 import functional as TF  # noqa: E402
 
 from sar_data.train.augment.draws import draws  # noqa: E402
 from sar_data.train.augment.power import power_of  # noqa: E402
-from sar_data.train.augment.resample import Windows, centred, drawn  # noqa: E402
+from sar_data.train.augment.resample import Windows, central_windows, random_windows  # noqa: E402
 
 CPU = torch.device("cpu")
 SIZES = [((64, 64), (224, 224)), ((96, 70), (40, 48)), ((30, 200), (64, 64))]
 
 
-def random_windows(count: int, source: tuple[int, int], size: tuple[int, int], least: float = 0.08) -> Windows:
-    return drawn(draws(0, 0, 0, count)[:, :22], source, size, (least, 1.0))
+def windows_of(count: int, source: tuple[int, int], size: tuple[int, int], least: float = 0.08) -> Windows:
+    return random_windows(draws(0, 0, 0, count)[:, :22], source, size, (least, 1.0))
 
 
 @pytest.mark.parametrize(("source", "size"), SIZES, ids=str)
@@ -32,7 +32,7 @@ def test_a_window_is_resized_as_torchvision_does_it_with_antialiasing(
 ) -> None:
     torch.manual_seed(0)
     images = torch.randn(12, 2, *source)
-    windows = random_windows(12, source, size)
+    windows = windows_of(12, source, size)
     found = windows.grid(CPU).images(images)
     for image, mine, low, high in zip(images, found, windows.low.int(), windows.high.int(), strict=True):
         (top, left), (height, width) = low.tolist(), (high - low).tolist()
@@ -43,7 +43,7 @@ def test_a_window_is_resized_as_torchvision_does_it_with_antialiasing(
 @pytest.mark.parametrize(("source", "size"), SIZES, ids=str)
 def test_a_mask_s_window_takes_the_nearest_pixels(source: tuple[int, int], size: tuple[int, int]) -> None:
     masks = torch.randint(0, 9, (12, *source), generator=torch.Generator().manual_seed(0))
-    windows = random_windows(12, source, size)
+    windows = windows_of(12, source, size)
     found = windows.grid(CPU).masks(masks)
     for mask, mine, low, high in zip(masks, found, windows.low.int(), windows.high.int(), strict=True):
         (top, left), (bottom, right) = low.tolist(), high.tolist()
@@ -57,14 +57,14 @@ def test_evaluation_resizes_the_shorter_side_and_cuts_the_centre_out_as_torchvis
     source: tuple[int, int], side: int, share: float
 ) -> None:
     images = torch.randn(2, 2, *source, generator=torch.Generator().manual_seed(0))
-    found = centred(2, source, side, share).grid(CPU).images(images)
+    found = central_windows(2, source, side, share).grid(CPU).images(images)
     expected = TF.center_crop(TF.resize(images, [round(side / share)], antialias=True), [side, side])
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)
 
 
 def test_nothing_changes_where_nothing_is_to_be_done() -> None:
     images = torch.randn(3, 2, 9, 9)
-    assert torch.equal(centred(3, (9, 9), 9, 1.0).grid(CPU).images(images), images)
+    assert torch.equal(central_windows(3, (9, 9), 9, 1.0).grid(CPU).images(images), images)
 
 
 @pytest.mark.parametrize(("source", "size"), SIZES, ids=str)
@@ -75,7 +75,7 @@ def test_pixels_without_data_weigh_nothing(source: tuple[int, int], size: tuple[
         torch.randn(12, 2, *source, generator=random) - 15,
         torch.rand(12, 2, *source, generator=random) > 0.3,
     )
-    windows = random_windows(12, source, size)
+    windows = windows_of(12, source, size)
     found = windows.grid(CPU).images(images.masked_fill(~valid, torch.nan))
     there = windows.grid(CPU).masks(valid.long().flatten(0, 1)[::2])  # of the first channel
     assert torch.equal(found[:, 0].isfinite(), there.bool())
@@ -97,14 +97,14 @@ def test_no_value_comes_from_where_there_is_no_data(data: st.DataObject) -> None
     random = torch.Generator().manual_seed(seed)
     images = torch.rand(2, 1, *source, generator=random) + 7
     images[torch.rand(images.shape, generator=random) < data.draw(st.floats(0, 1))] = torch.nan
-    found = drawn(draws(seed, 0, 0, 2)[:, :22], source, size, (0.08, 1.0)).grid(CPU).images(images)
+    found = random_windows(draws(seed, 0, 0, 2)[:, :22], source, size, (0.08, 1.0)).grid(CPU).images(images)
     known = found[found.isfinite()]
     assert ((known > 7 - 1e-3) & (known < 8 + 1e-3)).all()
 
 
 def test_where_all_pixels_have_data_nothing_is_divided() -> None:
     images = torch.randn(4, 2, 50, 60)
-    grid = random_windows(4, (50, 60), (33, 70)).grid(CPU)
+    grid = windows_of(4, (50, 60), (33, 70)).grid(CPU)
     assert torch.equal(grid.images(images), grid.complete(images))
     holed = images.clone()
     holed[0, 0, 10:20] = torch.nan
@@ -113,9 +113,9 @@ def test_where_all_pixels_have_data_nothing_is_divided() -> None:
 
 def test_a_sample_s_window_is_the_same_in_every_batch() -> None:
     images, chance = torch.randn(9, 2, 70, 50), draws(3, 1, 0, 9)[:, :22]
-    whole = drawn(chance, (70, 50), (32, 32), (0.08, 1.0)).grid(CPU).images(images)
+    whole = random_windows(chance, (70, 50), (32, 32), (0.08, 1.0)).grid(CPU).images(images)
     parts = [
-        drawn(chance[part], (70, 50), (32, 32), (0.08, 1.0)).grid(CPU).images(images[part])
+        random_windows(chance[part], (70, 50), (32, 32), (0.08, 1.0)).grid(CPU).images(images[part])
         for part in (slice(0, 1), slice(1, 4), slice(4, 9))
     ]
     assert torch.equal(whole, torch.cat(parts))
@@ -124,7 +124,7 @@ def test_a_sample_s_window_is_the_same_in_every_batch() -> None:
 @pytest.mark.parametrize(("source", "least"), [((64, 64), 0.08), ((50, 80), 0.8), ((40, 41), 0.2)])
 def test_windows_are_distributed_as_random_resized_crop_s(source: tuple[int, int], least: float) -> None:
     count = 4000
-    windows = random_windows(count, source, (32, 32), least)
+    windows = windows_of(count, source, (32, 32), least)
     found = torch.cat([windows.low, windows.high - windows.low], dim=1)
     assert (windows.low >= 0).all()
     assert (windows.high <= torch.tensor(source)).all()
@@ -143,7 +143,7 @@ def test_windows_are_distributed_as_random_resized_crop_s(source: tuple[int, int
 def test_where_no_window_fits_the_largest_of_an_allowed_ratio_is_cut_from_the_centre(
     source: tuple[int, int], window: tuple[int, int]
 ) -> None:
-    windows = random_windows(3, source, (8, 8), 0.99)
+    windows = windows_of(3, source, (8, 8), 0.99)
     assert (windows.high - windows.low).unique(dim=0).tolist() == [list(window)]
     middle = (windows.high + windows.low) / 2 - torch.tensor(source) / 2
     assert middle.abs().max() <= 0.5
@@ -151,7 +151,7 @@ def test_where_no_window_fits_the_largest_of_an_allowed_ratio_is_cut_from_the_ce
 
 def test_a_share_beyond_the_image_is_refused() -> None:
     with pytest.raises(UsageError, match=r"above 0 and at most 1, found 1\.2"):
-        centred(1, (9, 9), 9, 1.2)
+        central_windows(1, (9, 9), 9, 1.2)
 
 
 def test_in_power_a_pixel_is_the_mean_of_powers_and_the_mean_power_stays() -> None:
@@ -164,7 +164,7 @@ def test_in_power_a_pixel_is_the_mean_of_powers_and_the_mean_power_stays() -> No
     images = (values - terms[:, 0]) / terms[:, 1]
     power = power_of("power", units, "zscore", figures)
     assert power is not None
-    grid = centred(3, (24, 24), 12, 1.0).grid(CPU)
+    grid = central_windows(3, (24, 24), 12, 1.0).grid(CPU)
     found = power(images, grid.images) * terms[:, 1] + terms[:, 0]
     powers = torch.stack([10 ** (values[:, 0].double() / 10), values[:, 1].double() ** 2], dim=1)
     expected = grid.images(powers)

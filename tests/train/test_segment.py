@@ -88,9 +88,9 @@ def test_metrics_are_those_of_the_masks_that_were_written(landcover: str, short:
     metrics = json.loads((short / "metrics.json").read_text())["test"]
     with Stream(landcover, split="test", batch_size=64, shuffle=False) as stream:
         target = {key: mask for batch in stream for key, mask in zip(batch["key"], batch["target"].copy(), strict=True)}
-    found = {key: masks.decoded((short / "masks" / "test" / f"{key}.png").read_bytes()) for key in target}
+    found = {key: masks.decode((short / "masks" / "test" / f"{key}.png").read_bytes()) for key in target}
     assert sorted(target) == table["key"].to_pylist()
-    assert [masks.decoded(png).tolist() for png in table["mask"].to_pylist()] == [
+    assert [masks.decode(png).tolist() for png in table["mask"].to_pylist()] == [
         found[key].tolist() for key in sorted(target)
     ]
     counts = count_confusions(
@@ -112,8 +112,8 @@ def test_sheets_and_confusions_are_drawn(short: Path) -> None:
 def test_a_mask_is_shown_in_its_classes_colours_and_read_back_as_their_numbers(tmp_path: Path) -> None:
     mask = np.random.default_rng(0).integers(0, 8, (20, 30), np.uint8)
     mask[0, 0] = IGNORE
-    png = masks.encoded(mask, 8)
-    assert np.array_equal(masks.decoded(png), mask)
+    png = masks.encode(mask, 8)
+    assert np.array_equal(masks.decode(png), mask)
     (tmp_path / "mask.png").write_bytes(png)
     shown = (imread(tmp_path / "mask.png")[..., :3] * 255).round().astype(np.uint8)
     assert np.array_equal(shown, palette(8)[mask])
@@ -125,7 +125,7 @@ def test_a_mask_is_shown_in_its_classes_colours_and_read_back_as_their_numbers(t
 def test_a_resized_mask_takes_the_nearest_pixels(shape: tuple[int, int]) -> None:
     mask = np.arange(70, dtype=np.uint8).reshape(10, 7)
     expected = torch.nn.functional.interpolate(torch.from_numpy(mask)[None, None], size=shape, mode="nearest-exact")
-    assert np.array_equal(masks.resized(mask, shape), expected[0, 0].numpy())
+    assert np.array_equal(masks.resize(mask, shape), expected[0, 0].numpy())
 
 
 def job(build: str, **chosen: Any) -> tuple[Segmentation, Data]:
@@ -233,7 +233,7 @@ def test_images_of_several_sizes_are_evaluated_whole_and_keep_their_size(tmp_pat
             table["key"].to_pylist(), table["mask"].to_pylist(), confusions(table), strict=True
         ):
             seed = int(key[1:])
-            assert masks.decoded(png).shape == shapes[seed]
+            assert masks.decode(png).shape == shapes[seed]
             truth = invented.mask("segmentation", seed, shapes[seed])
             assert counts.sum(axis=1).tolist() == np.bincount(truth.ravel(), minlength=256)[:4].tolist()
     assert metrics["val"]["pixel_accuracy"] is not None
@@ -242,7 +242,7 @@ def test_images_of_several_sizes_are_evaluated_whole_and_keep_their_size(tmp_pat
 def test_a_resized_image_is_predicted_at_the_models_size_and_drawn_at_its_own(squares: str, tmp_path: Path) -> None:
     trained(squares, tmp_path / "run", model="test_vit", image_size=48, epochs=1, head="upernet-diary")
     table = read(tmp_path / "run" / "predictions.parquet")[0]["val"]
-    assert {masks.decoded(png).shape for png in table["mask"].to_pylist()} == {(48, 48)}
+    assert {masks.decode(png).shape for png in table["mask"].to_pylist()} == {(48, 48)}
     assert (tmp_path / "run" / "predictions-val.png").exists()
 
 

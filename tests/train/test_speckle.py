@@ -19,7 +19,7 @@ stats = pytest.importorskip("scipy.stats", reason="scipy comes with scikit-learn
 
 from torch import Tensor  # noqa: E402
 
-from sar_data.train.augment.chance import log_gamma_quantiles, looked_up  # noqa: E402
+from sar_data.train.augment.chance import log_gamma_quantiles, look_up  # noqa: E402
 from sar_data.train.augment.speckle import Speckle, uniform  # noqa: E402
 
 LOOKS, ADDED = 4.4, 6.5
@@ -39,7 +39,7 @@ def in_unit(manifest: Manifest, unit: str, **others: object) -> Manifest:
 @pytest.mark.parametrize("shape", [0.2, 1, 4.4, 100])
 def test_tabled_quantiles_are_those_of_the_gamma_distribution(shape: float) -> None:
     chance = torch.cat([torch.linspace(0.001, 0.999, 999), torch.tensor([2.0**-24, 1e-5, 1 - 2.0**-24])]).double()
-    found = looked_up(log_gamma_quantiles(shape), chance).numpy()
+    found = look_up(log_gamma_quantiles(shape), chance).numpy()
     upper = chance.numpy() > 0.5
     expected = np.where(upper, stats.gamma.isf(1 - chance, shape), stats.gamma.ppf(chance, shape))
     np.testing.assert_allclose(found, np.log(expected), atol=5e-6)

@@ -20,7 +20,7 @@ from torch import Tensor  # noqa: E402
 from sar_data.train.augment import objects  # noqa: E402
 from sar_data.train.augment.draws import draws  # noqa: E402
 from sar_data.train.augment.resample import Windows  # noqa: E402
-from sar_data.train.augment.symmetry import flipped_axes, orientation, turned  # noqa: E402
+from sar_data.train.augment.symmetry import flipped_axes, orient, orientation  # noqa: E402
 from sar_data.train.rotated.boxes import corners as ring  # noqa: E402
 
 BOTH = ["azimuth-flip", "range-flip"]
@@ -115,7 +115,7 @@ def test_every_way_is_as_likely_as_any_other_and_none_is_taken_that_was_not_aske
 def test_a_quarter_turn_is_torch_s_rot90() -> None:
     chance = torch.tensor([[0.9, 0.9, quarter / 4 + 0.1] for quarter in range(4)])
     images = torch.arange(2 * 4 * 4.0).view(1, 2, 4, 4).repeat(4, 1, 1, 1)
-    found = turned(images, orientation(chance, set(), True, (4, 4)))
+    found = orient(images, orientation(chance, set(), True, (4, 4)))
     for quarter in range(4):
         assert torch.equal(found[quarter], torch.rot90(images[0], quarter, (1, 2)))
 
@@ -162,8 +162,8 @@ def test_boxes_rotated_boxes_and_outlines_go_where_their_pixels_go(way: tuple[bo
     masks = torch.zeros(3, side, side)
     for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
         mask[top:bottom, left:right] = 1
-    masks = turned(masks, torch.tensor([way] * 3))
-    moved = objects.turned(found, way, (side, side))
+    masks = orient(masks, torch.tensor([way] * 3))
+    moved = objects.orient(found, way, (side, side))
     for mask, (left, top, right, bottom) in zip(masks, moved["boxes"].int().tolist(), strict=True):
         assert mask[top:bottom, left:right].all()
         assert mask.sum() == (bottom - top) * (right - left)
@@ -178,13 +178,13 @@ def test_boxes_rotated_boxes_and_outlines_go_where_their_pixels_go(way: tuple[bo
 
 def test_flips_of_an_image_that_is_not_square_use_the_right_side() -> None:
     found = {"boxes": torch.tensor([[1.0, 0, 3, 2]]), "labels": torch.tensor([0]), "rotated": torch.full((1, 5), 0.0)}
-    assert objects.turned(found, (False, True, True), (5, 20))["boxes"].tolist() == [[17, 3, 19, 5]]
+    assert objects.orient(found, (False, True, True), (5, 20))["boxes"].tolist() == [[17, 3, 19, 5]]
 
 
 def test_an_image_without_objects_is_turned_and_cut_like_any_other() -> None:
     none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long), "rotated": torch.zeros(0, 5)}
     start, step = torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
-    for found in (objects.turned(none, (True, True, False), (4, 4)), objects.windowed(none, start, step, (2, 2))):
+    for found in (objects.orient(none, (True, True, False), (4, 4)), objects.cut_window(none, start, step, (2, 2))):
         assert found["boxes"].shape == (0, 4)
         assert found["rotated"].shape == (0, 5)
 
@@ -198,7 +198,7 @@ def test_a_window_keeps_the_objects_whose_centres_it_has_clipped_to_it() -> None
     }
     # Columns 4 … 16, rows 3 … 11 of the source, at half the size.
     start, step = torch.tensor([3.0, 4]).double(), torch.tensor([2.0, 2]).double()
-    moved = objects.windowed(found, start, step, (4, 6))
+    moved = objects.cut_window(found, start, step, (4, 6))
     assert moved["boxes"].tolist() == [[0, 0, 1, 1.5], [0.5, 1, 6, 4]]
     assert moved["labels"].tolist() == [3, 2]
     assert moved["rotated"][0].tolist() == [0, 0.5, 1, 0.5, 30]
@@ -206,7 +206,7 @@ def test_a_window_keeps_the_objects_whose_centres_it_has_clipped_to_it() -> None
         [[[-1, -0.5], [1, 1.5], [-1, 1.5]]],
         [],
     ]
-    stretched = objects.windowed(found, start, torch.tensor([2.0, 4]).double(), (4, 3))
+    stretched = objects.cut_window(found, start, torch.tensor([2.0, 4]).double(), (4, 3))
     assert stretched["boxes"].tolist() == [[0, 0, 0.5, 1.5], [0.25, 1, 3, 4]]
     drawn = (corners(found["rotated"][:1])[0] - torch.tensor([4.0, 3])) / torch.tensor([4.0, 2])
     framed = ring(stretched["rotated"][:1])[0].double()
@@ -228,7 +228,7 @@ def test_boxes_of_a_window_frame_the_pixels_that_were_framed() -> None:
     grid = windows.grid(masks.device)
     seen = torch.cat([grid.masks(mask[None]) for mask in masks])
     found = {"boxes": boxes, "labels": torch.tensor([0, 0]), "rotated": torch.full((2, 5), torch.nan)}
-    moved = objects.windowed(found, windows.start[0], windows.step[0], size)["boxes"]
+    moved = objects.cut_window(found, windows.start[0], windows.step[0], size)["boxes"]
     for mask, box in zip(seen, moved.tolist(), strict=True):
         rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
         frame = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]

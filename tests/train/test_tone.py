@@ -10,15 +10,15 @@ torchvision = pytest.importorskip("torchvision", reason="it is in the extra trai
 
 from torchvision.transforms import functional as TF  # noqa: E402
 
-from sar_data.train.augment.rotation import rotated, rotated_masks  # noqa: E402
-from sar_data.train.augment.tone import compressed, stretched  # noqa: E402
+from sar_data.train.augment.rotation import rotate, rotate_masks  # noqa: E402
+from sar_data.train.augment.tone import compress, stretch  # noqa: E402
 
 
 @pytest.mark.parametrize(("percent", "chance"), [(2.0, 0.5), (2.0, 0.9), (3.0, 0.1), (2.0, 0.0)])
 def test_a_percentile_stretch_is_numpy_s_of_the_valid_pixels(percent: float, chance: float) -> None:
     images = torch.randn(3, 2, 20, 30, generator=torch.Generator().manual_seed(0)) * 5 - 15
     images[0, :, 3:9] = torch.nan
-    found = stretched(images, torch.full((3,), chance), percent)
+    found = stretch(images, torch.full((3,), chance), percent)
     for image, mine in zip(images.flatten(0, 1).numpy(), found.flatten(0, 1).numpy(), strict=True):
         low, high = np.nanpercentile(image, [chance * percent, 100 - chance * percent])
         expected = (np.clip(image, low, high) - low) / (high - low)
@@ -28,7 +28,7 @@ def test_a_percentile_stretch_is_numpy_s_of_the_valid_pixels(percent: float, cha
 def test_constant_images_become_zero_and_masked_ones_stay_so() -> None:
     images = torch.full((2, 1, 4, 4), 3.0)
     images[1] = torch.nan
-    found = stretched(images, torch.full((2,), 0.5), 2.0)
+    found = stretch(images, torch.full((2,), 0.5), 2.0)
     assert not found[0].any()
     assert found[1].isnan().all()
 
@@ -36,7 +36,7 @@ def test_constant_images_become_zero_and_masked_ones_stay_so() -> None:
 @pytest.mark.parametrize("chance", [0.0, 0.5, 0.77])
 def test_highlights_are_compressed_by_the_published_formula(chance: float) -> None:
     images = torch.rand(4, 1, 9, 9, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.05
-    found = compressed(images, torch.full((4,), chance))
+    found = compress(images, torch.full((4,), chance))
     for image, mine in zip(images.double().numpy(), found.numpy(), strict=True):
         adapted = 1e-4 * image + (1 - 1e-4) * 0.169
         power = 0.3 + 0.7 * ((1 - 0.169) / (1 - image.min())) ** 1.4
@@ -46,19 +46,19 @@ def test_highlights_are_compressed_by_the_published_formula(chance: float) -> No
 def test_compressed_amplitudes_keep_their_order_their_range_and_their_masked_pixels() -> None:
     images = torch.linspace(0, 1.5, 64).view(1, 1, 8, 8)
     images[0, 0, 0, :3] = torch.nan
-    found = compressed(images, torch.tensor([0.5])).flatten()
+    found = compress(images, torch.tensor([0.5])).flatten()
     assert found[:3].isnan().all()
     assert (found[3:].diff() >= 0).all()
     assert found[3:].max() <= 1
     assert found[3:].min() >= 0
-    assert compressed(torch.ones(1, 1, 2, 2), torch.tensor([0.5])).isfinite().all()
+    assert compress(torch.ones(1, 1, 2, 2), torch.tensor([0.5])).isfinite().all()
 
 
 @pytest.mark.parametrize("size", [(32, 32), (20, 45)], ids=str)
 def test_rotations_are_torchvision_s(size: tuple[int, int]) -> None:
     images = torch.rand(5, 2, *size, generator=torch.Generator().manual_seed(0))
     degrees = torch.tensor([-10.0, -3.3, 0.0, 4.7, 9.1])
-    found = rotated(images, degrees, -2.0)
+    found = rotate(images, degrees, -2.0)
     for image, mine, angle in zip(images, found, degrees.tolist(), strict=True):
         expected = TF.rotate(image, angle, fill=[-2.0, -2.0])
         same = (mine - expected).abs() < 1e-6
@@ -69,7 +69,7 @@ def test_rotations_are_torchvision_s(size: tuple[int, int]) -> None:
 def test_masks_are_rotated_with_their_images_and_ignored_outside() -> None:
     masks = torch.randint(0, 9, (4, 16, 16), generator=torch.Generator().manual_seed(0))
     degrees = torch.tensor([-9.0, 2.0, 5.0, 10.0])
-    found = rotated_masks(masks, degrees)
-    assert torch.equal(found.float(), rotated(masks[:, None].float(), degrees, 255.0)[:, 0])
+    found = rotate_masks(masks, degrees)
+    assert torch.equal(found.float(), rotate(masks[:, None].float(), degrees, 255.0)[:, 0])
     assert found.dtype == torch.int64
     assert set(found.unique().tolist()) == {*range(9), 255}

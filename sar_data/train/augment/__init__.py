@@ -1,10 +1,10 @@
 """Augmentation of whole batches on their device, by named steps, without any state.
 
-Every choice is a function of a sample's own random numbers (draws.py), but for mixup, which pairs neighbours. Steps are
-taken in one order, whatever the order of their names: speckle in physical units and of original pixels, the exchange of
-two dates, tone mapping or normalization of the whole image, the window, flips and turns, rotation, mixup. Masks, boxes
-and all dates of a sample move alike. Pixels without data are NaN, so that no step takes them for values, and become the
-fill before images are mixed.
+Every choice is a function of a sample's own random numbers (draws.py), except in mixup, which pairs neighbours. Steps
+are taken in one fixed order, that of the table in steps.py: speckle in physical units and of original pixels, the
+exchange of two dates, tone mapping or normalization of the whole image, the window, flips and turns, rotation, mixup.
+Masks, boxes and all dates of a sample move alike. Pixels without data are NaN, so that no step uses them as values;
+they become the fill value before images are mixed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from sar_data.stream.normalize import Figures, figures_of, normalizer, of_channe
 from sar_data.stream.targets import task_of
 from sar_data.train.augment import dates, objects, resample, steps, symmetry
 from sar_data.train.augment.draws import seeds
-from sar_data.train.augment.mixup import Mixup, mixed
+from sar_data.train.augment.mixup import Mixup, mix
 from sar_data.train.augment.power import Power
 from sar_data.train.augment.preparation import Batch, Preparation, masks, side_by_side
-from sar_data.train.augment.rotation import rotated, rotated_masks
+from sar_data.train.augment.rotation import rotate, rotate_masks
 from sar_data.train.augment.speckle import Speckle
 
 LOG = logging.getLogger(__name__)
-# Whose column of a sample's random numbers is whose: a step more or less changes no other's.
+# The columns of a sample's random numbers that each step uses: adding or removing a step changes no other step.
 TURNS, CROP, ROTATE, SPECKLE, TONE, MIXUP = slice(0, 3), slice(3, 25), 25, slice(26, 28), 28, slice(29, 31)
 EXCHANGE, DATE = 31, 32
 MASK = slice(33, 35)  # of patches that a network does not see (sar_data/train/pretrain)
@@ -41,8 +41,8 @@ class Augment:
 
     `channels`, `normalize` and `figures` are the loader's, which must have fill=None; where `physical` is true, it must
     have normalize=None, too, and images are normalized here. Pixels without data are 0 in the end. `image_size` is the
-    side of the output, None that of the input; with `power` windows and sizes are resampled in power. Without a
-    task one of a sample's dates is drawn, and the image is that one. `notes` says which steps go beyond what the build
+    side of the output, None that of the input; with `power` images are resampled in linear power. Without a task
+    the image is one of the sample's dates, drawn at random. `notes` says which steps go beyond what the build
     declares; they are logged as warnings, too.
 
     UsageError for steps that do not exist or do not fit the build, its units or its task.
@@ -61,7 +61,7 @@ class Augment:
         task: str | None = None,
     ) -> None:
         names = tuple(names)
-        self.steps = steps.parsed(names)
+        self.steps = steps.parse(names)
         self.physical = steps.physical(names, normalize)
         self._size = image_size
         self._task = task_of(manifest, task)
@@ -84,7 +84,7 @@ class Augment:
         if "rotate" in self.steps:
             if kind == "detection":
                 raise UsageError("rotate: boxes have no sides to turn by a few degrees: leave rotate out")
-            notes.append("rotate: as published recipes have it, whatever the build declares")
+            notes.append("rotate: as in published recipes, even where the build does not declare it")
         self._mixup = Mixup(self.steps["mixup"]) if "mixup" in self.steps else None
         self.notes = tuple(notes)
         for note in notes:
@@ -93,60 +93,60 @@ class Augment:
     def __call__(self, batch: Batch, draws: Tensor, *, noise: bool = True) -> Batch:
         """Return a batch for training; `draws` float32 [B, columns] on the CPU are those of the batch's samples.
 
-        Without `noise` it is the same but for the added speckle.
+        Without `noise` the batch is the same, but no speckle is added.
 
-        The image is normalized float32 [B, C, H, W], of several dates those of one after the other; with mixup, targets
-        are float32 [B, classes].
+        The image is normalized float32 [B, C, H, W], with the channels of one date after those of another; with mixup,
+        targets are float32 [B, classes].
         """
         chance = draws.cpu()
-        one = self._task is None and batch["image"].ndim == 5
-        image = dates.drawn(batch["image"], chance[:, DATE]) if one else side_by_side(batch["image"])
+        draws_date = self._task is None and batch["image"].ndim == 5
+        image = dates.draw(batch["image"], chance[:, DATE]) if draws_date else side_by_side(batch["image"])
         if self._speckle is not None and noise:
             image = self._speckle(image, seeds(chance[:, SPECKLE]))
         if symmetry.EXCHANGE in self.steps:
-            image = symmetry.exchanged(image, chance[:, EXCHANGE] < 0.5)
-        found = batch | {"image": self._prepared.toned(image, chance[:, TONE])}
+            image = symmetry.exchange_dates(image, chance[:, EXCHANGE] < 0.5)
+        result = batch | {"image": self._prepared.map_tones(image, chance[:, TONE])}
         source = (image.shape[-2], image.shape[-1])
         if "crop" in self.steps:
             size = source if self._size is None else (self._size, self._size)
-            windows = resample.drawn(chance[:, CROP], source, size, (self.steps["crop"], 1.0))
-            found = self._prepared.windowed(found, windows)
+            windows = resample.random_windows(chance[:, CROP], source, size, (self.steps["crop"], 1.0))
+            result = self._prepared.cut_windows(result, windows)
         else:
-            found = self._prepared.fitted(found, 1.0)
+            result = self._prepared.fit(result, 1.0)
         turn = symmetry.TURN in self.steps
         if turn or self._axes:
-            size = (found["image"].shape[-2], found["image"].shape[-1])
-            found = _turned(found, symmetry.orientation(chance[:, TURNS], self._axes, turn, size), size)
+            size = (result["image"].shape[-2], result["image"].shape[-1])
+            result = _orient(result, symmetry.orientation(chance[:, TURNS], self._axes, turn, size), size)
         if "rotate" in self.steps:
-            found = self._rotated(found, (2 * chance[:, ROTATE] - 1) * self.steps["rotate"])
-        found = self._prepared.filled(found)
-        return found if self._mixup is None else self._mixed(found, self._mixup.shares(chance[:, MIXUP]))
+            result = self._rotate(result, (2 * chance[:, ROTATE] - 1) * self.steps["rotate"])
+        result = self._prepared.fill(result)
+        return result if self._mixup is None else self._mix(result, self._mixup.shares(chance[:, MIXUP]))
 
-    def fitted(self, batch: Batch, centre: float = 1.0) -> Batch:
-        """Return a batch for evaluation, without any chance (see Preparation)."""
+    def prepare(self, batch: Batch, centre: float = 1.0) -> Batch:
+        """Return a batch for evaluation, without anything random (see Preparation)."""
         return self._prepared(batch, centre)
 
-    def _rotated(self, batch: Batch, degrees: Tensor) -> Batch:
-        found = batch | {"image": rotated(batch["image"], degrees, math.nan)}
+    def _rotate(self, batch: Batch, degrees: Tensor) -> Batch:
+        turned = batch | {"image": rotate(batch["image"], degrees, math.nan)}
         if masks(batch):
-            found["target"] = rotated_masks(batch["target"], degrees)
-        return found
+            turned["target"] = rotate_masks(batch["target"], degrees)
+        return turned
 
-    def _mixed(self, batch: Batch, shares: Tensor) -> Batch:
+    def _mix(self, batch: Batch, shares: Tensor) -> Batch:
         target = batch["target"]
         if self._task is not None and not target.is_floating_point():
             target = F.one_hot(target, len(self._task.classes)).float()
-        return batch | {"image": mixed(batch["image"], shares), "target": mixed(target, shares)}
+        return batch | {"image": mix(batch["image"], shares), "target": mix(target, shares)}
 
 
-def _turned(batch: Batch, how: Tensor, size: tuple[int, int]) -> Batch:
-    found = batch | {"image": symmetry.turned(batch["image"], how)}
+def _orient(batch: Batch, how: Tensor, size: tuple[int, int]) -> Batch:
+    turned = batch | {"image": symmetry.orient(batch["image"], how)}
     target = batch.get("target")
     if masks(batch):
-        found["target"] = symmetry.turned(batch["target"], how)
+        turned["target"] = symmetry.orient(batch["target"], how)
     elif isinstance(target, list):
-        found["target"] = [objects.turned(one, turn, size) for one, turn in zip(target, how.tolist(), strict=True)]
-    return found
+        turned["target"] = [objects.orient(item, turn, size) for item, turn in zip(target, how.tolist(), strict=True)]
+    return turned
 
 
 def _refuse_tone(manifest: Manifest, channels: Sequence[str], normalize: str | None) -> None:

@@ -1,4 +1,4 @@
-"""One date of a place out of several, such as a season: each sample's own choice among those that show anything."""
+"""One date of a sample of several, such as a season, drawn for each sample among the dates that have data."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import Tensor
 from sar_data.torch.pinned import sent
 
 
-def drawn(images: Tensor, chance: Tensor) -> Tensor:
+def draw(images: Tensor, chance: Tensor) -> Tensor:
     """Return [B, C, H, W] of images [B, date, C, H, W], by uniform numbers [B] on the CPU.
 
-    Every date with any data is as likely as any other; NaN is no data. Where no date has any it is the first one.
+    All dates with any data are equally likely; NaN is no data. Where no date has data, it is the first one.
     """
     there = torch.isfinite(images).flatten(2).any(dim=2)
     count = there.sum(dim=1)

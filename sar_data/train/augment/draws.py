@@ -1,8 +1,8 @@
 """Random numbers of augmentation: a pure function of seed, epoch and a sample's global position.
 
 Nothing is carried from batch to batch, so a resumed epoch draws what the uninterrupted one would have drawn, and a
-sample is augmented alike in whatever batch, on whatever rank it comes. Bits are SplitMix64's (Steele, Lea & Flood
-2014), as those of the order of samples.
+sample is augmented alike in every batch and on every rank. The bits come from SplitMix64 (Steele, Lea & Flood 2014),
+as do those of the order of samples.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sar_data.stream.bits import GOLDEN, Purpose, finish, mix
 
-COLUMNS = 35  # numbers a sample; sar_data/train/augment/__init__.py says which is whose
+COLUMNS = 35  # numbers a sample; sar_data/train/augment/__init__.py says which step uses which
 
 
 def draws(seed: int, epoch: int, position: int, count: int, columns: int = COLUMNS) -> Tensor:

@@ -1,7 +1,7 @@
-"""Mixup of neighbours: two samples of a batch become two mixtures, and so do their targets; Zhang et al. 2018.
+"""Mixup of neighbours: two samples of a batch become two mixtures, and so do their targets (Zhang et al. 2018).
 
-Partners are the samples at an even and the next odd place of a batch, with a share of their own: the mixtures are the
-same however an epoch is cut into batches of even size. The last sample of an odd batch stays as it is.
+Partners are the samples at an even and the next odd place of a batch; each pair has its own share. The mixtures are the
+same for any even batch size. The last sample of a batch of odd size stays as it is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sar_data.torch.pinned import sent
-from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
+from sar_data.train.augment.chance import log_gamma_quantiles, look_up
 
 
 class Mixup:
@@ -25,14 +25,14 @@ class Mixup:
         Beta(a, a) is G / (G + G′) of two numbers of Gamma(a).
         """
         even = chance[::2].double().add(2.0**-25)  # above 0
-        first, second = looked_up(self._table, even).unbind(1)
+        first, second = look_up(self._table, even).unbind(1)
         share = torch.sigmoid(first - second).float().repeat_interleave(2)[: len(chance)]
         if len(chance) % 2:
             share[-1] = 1
         return share
 
 
-def mixed(values: Tensor, shares: Tensor) -> Tensor:
+def mix(values: Tensor, shares: Tensor) -> Tensor:
     """Return each sample's share of itself and the rest of its partner, of values [B, …] and shares [B]."""
     paired = len(values) // 2 * 2
     partners = torch.cat(

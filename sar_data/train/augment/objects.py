@@ -15,7 +15,7 @@ from sar_data.train.rotated.boxes import enclosing
 Objects = dict[str, Any]
 
 
-def turned(objects: Objects, how: Sequence[bool], size: tuple[int, int]) -> Objects:
+def orient(objects: Objects, how: Sequence[bool], size: tuple[int, int]) -> Objects:
     """Return objects of an image that was turned by (transpose, flip y, flip x); `size` is its (height, width) then."""
     boxes, rotated = objects["boxes"].clone(), objects["rotated"].clone()
     outlines = [[ring.clone() for ring in rings] for rings in objects.get("polygons", [])]
@@ -37,7 +37,7 @@ def turned(objects: Objects, how: Sequence[bool], size: tuple[int, int]) -> Obje
     return objects | {"boxes": boxes, "rotated": rotated} | ({"polygons": outlines} if outlines else {})
 
 
-def windowed(objects: Objects, start: Tensor, step: Tensor, size: tuple[int, int]) -> Objects:
+def cut_window(objects: Objects, start: Tensor, step: Tensor, size: tuple[int, int]) -> Objects:
     """Return the objects of a window whose output has `size` (height, width): those whose centres lie in it.
 
     `start` and `step` [2] (y, x) are where it begins and how many source pixels an output pixel has. Boxes are clipped
@@ -55,14 +55,14 @@ def windowed(objects: Objects, start: Tensor, step: Tensor, size: tuple[int, int
         rotated[:, :2] = (rotated[:, :2] - origin) / scale
         rotated[:, 2:4] /= scale
     else:
-        drawn = (corners_of(rotated) - origin) / scale
-        rotated = enclosing(drawn, drawn[:, 1:3] - drawn[:, :2])
-    found = objects | {
+        parallelograms = (corners_of(rotated) - origin) / scale
+        rotated = enclosing(parallelograms, parallelograms[:, 1:3] - parallelograms[:, :2])
+    window = objects | {
         "boxes": corners[kept].clamp_min(0).minimum(far).view(-1, 4),
         "labels": objects["labels"][kept],
         "rotated": rotated[kept],
     }
     if "polygons" in objects:
         outlines = zip(objects["polygons"], kept.tolist(), strict=True)
-        found["polygons"] = [[(ring - origin) / scale for ring in rings] for rings, here in outlines if here]
-    return found
+        window["polygons"] = [[(ring - origin) / scale for ring in rings] for rings, here in outlines if here]
+    return window

@@ -1,4 +1,4 @@
-"""Resampling in linear power: the mean of dB is the logarithm of a geometric mean, so that power is lost."""
+"""Resampling in linear power: the mean of values in dB is that of a geometric mean, which loses power."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from sar_data.radiometry import CONVERTIBLE
 from sar_data.stream.channels import operands
 from sar_data.stream.normalize import Figures
 from sar_data.torch.normalize import in_unit
-from sar_data.train.augment.steps import parsed
+from sar_data.train.augment.steps import parse
 
 
 class Power:
-    """What takes normalized images to linear power and back: `units` of the channels, and `figures` of all of them."""
+    """Convert normalized images to linear power and back, by the `units` and the `figures` of their channels."""
 
     def __init__(self, units: Mapping[str, str], figures: Figures) -> None:
         self._units = tuple(units.values())
         self._terms = torch.tensor([figures[name] for name in units], dtype=torch.float32)[:, :, None, None]
 
     def __call__(self, images: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return what `act` makes of images [B, C, H, W] in power, normalized as they were; NaN stays NaN.
+        """Apply `act` to images [B, C, H, W] in power and return the result, normalized as before; NaN stays NaN.
 
         C has the channels of one date, or of several.
         """
         offset, divisor = self._terms.to(images.device).unbind(1)
         dates = torch.unflatten(images, 1, (-1, len(self._units)))
-        found = act(self._between(dates * divisor + offset, to_power=True).flatten(1, 2))
-        back = self._between(torch.unflatten(found, 1, (-1, len(self._units))), to_power=False)
+        result = act(self._between(dates * divisor + offset, to_power=True).flatten(1, 2))
+        back = self._between(torch.unflatten(result, 1, (-1, len(self._units))), to_power=False)
         return ((back - offset) / divisor).flatten(1, 2)
 
     def _between(self, dates: Tensor, *, to_power: bool) -> Tensor:
@@ -50,10 +50,10 @@ def power_of(
     if resample == "dB":
         return None
     preset = presets()[normalize]
-    if not preset.affine or preset.clip or figures is None or "drae" in parsed(augment):
+    if not preset.affine or preset.clip or figures is None or "drae" in parse(augment):
         raise UsageError(
             f"resample=power: expected a normalization that can be undone, such as zscore, found {normalize}"
-            f"{' and drae' if 'drae' in parsed(augment) else ''}: leave `resample` out"
+            f"{' and drae' if 'drae' in parse(augment) else ''}: leave `resample` out"
         )
     for name, unit in units.items():
         if unit not in CONVERTIBLE or (len(operands(name)) > 1 and unit != "power"):

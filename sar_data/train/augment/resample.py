@@ -26,8 +26,8 @@ Taps = list[tuple[Tensor, Tensor]]
 class Grid(NamedTuple):
     """Where the pixels of an output of `size` (height, width) come from, by rows and by columns.
 
-    `taps` are what an output pixel is made of, `nearest` int64 [B, size] the input pixel at its centre. Those of one
-    window are of every image.
+    `taps` are the input pixels and weights of an output pixel, `nearest` int64 [B, size] is the input pixel at its
+    centre. With a single window, B = 1, they hold for every image.
     """
 
     size: tuple[int, int]
@@ -37,35 +37,35 @@ class Grid(NamedTuple):
     def images(self, images: Tensor) -> Tensor:
         """Return float32 [B, C, height, width] of images [B, C, H, W]; NaN where the nearest pixel has no data."""
         hidden = images.isnan()
-        total = self._weighted(images.masked_fill(hidden, 0))
-        # Among data nothing is hidden, exactly: there the quotient is the sum itself, in every batch.
-        total = total / (1 - self._weighted(hidden.float()))
-        return total.masked_fill(self._of_nearest(hidden), torch.nan)
+        total = self._sum_weighted(images.masked_fill(hidden, 0))
+        # Where no pixel is hidden, the divisor is exactly 1: the quotient is the sum itself, in every batch.
+        total = total / (1 - self._sum_weighted(hidden.float()))
+        return total.masked_fill(self._gather_nearest(hidden), torch.nan)
 
     def complete(self, images: Tensor) -> Tensor:
-        """Return what `images` does of images all of whose pixels have data, in half the time."""
-        return self._weighted(images)
+        """Return the same as `images`, in half the time, of images all of whose pixels have data."""
+        return self._sum_weighted(images)
 
     def masks(self, masks: Tensor) -> Tensor:
         """Return [B, height, width] of masks [B, H, W], of the nearest pixels."""
-        return self._of_nearest(masks.unsqueeze(1)).squeeze(1)
+        return self._gather_nearest(masks.unsqueeze(1)).squeeze(1)
 
-    def _of_nearest(self, planes: Tensor) -> Tensor:
+    def _gather_nearest(self, planes: Tensor) -> Tensor:
         for axis, index in enumerate(self.nearest):
-            planes = planes.gather(2 + axis, self._along(axis, index, planes))
+            planes = planes.gather(2 + axis, self._expand_index(axis, index, planes))
         return planes
 
-    def _weighted(self, images: Tensor) -> Tensor:
+    def _sum_weighted(self, images: Tensor) -> Tensor:
         """Return the weighted sums of rows, then of columns."""
         for axis, taps in enumerate(self.taps):
             total = torch.zeros((), device=images.device)
             for index, weight in taps:
-                part = images.gather(2 + axis, self._along(axis, index, images))
+                part = images.gather(2 + axis, self._expand_index(axis, index, images))
                 total = total + part.mul_(weight.unsqueeze(1).unsqueeze(3 - axis))
             images = total
         return images
 
-    def _along(self, axis: int, index: Tensor, planes: Tensor) -> Tensor:
+    def _expand_index(self, axis: int, index: Tensor, planes: Tensor) -> Tensor:
         taken = list(planes.shape)
         taken[2 + axis] = self.size[axis]
         return index.unsqueeze(1).unsqueeze(3 - axis).expand(taken)
@@ -122,7 +122,9 @@ class Windows:
         return sent(edge[:, axis, None], device).long()
 
 
-def drawn(chance: Tensor, source: tuple[int, int], size: tuple[int, int], scale: tuple[float, float]) -> Windows:
+def random_windows(
+    chance: Tensor, source: tuple[int, int], size: tuple[int, int], scale: tuple[float, float]
+) -> Windows:
     """Return random windows of torchvision's RandomResizedCrop, by 22 uniform numbers [B, 22] a sample.
 
     A share of the area within `scale` and a ratio of 3/4 … 4/3, log-uniform, are drawn up to ten times until they fit;
@@ -150,7 +152,7 @@ def drawn(chance: Tensor, source: tuple[int, int], size: tuple[int, int], scale:
     return Windows(low, extent / torch.tensor(size, dtype=torch.float64), low, low + extent, size)
 
 
-def centred(count: int, source: tuple[int, int], side: int, share: float) -> Windows:
+def central_windows(count: int, source: tuple[int, int], side: int, share: float) -> Windows:
     """Return the windows of evaluation: the shorter side resized to side / share, then the central side × side cut out.
 
     With a share of 0.875 that is Resize(256), CenterCrop(224); with 1 the largest centred square, resized. Rounded to

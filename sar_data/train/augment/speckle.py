@@ -1,8 +1,8 @@
 """Added speckle: linear power times Gamma(L′, 1/L′), as if the image had been taken with fewer looks.
 
 An image of L looks becomes one of L_eff looks, 1/L_eff = 1/L + 1/L′ + 1/(L L′), with the same mean power. The factor is
-exact in physical units only, so the step undoes what an affine normalization did, or works before one that is not
-affine. Every pixel of every channel has its own factor: neighbours in real images are correlated, added speckle is not.
+exact in physical units only, so the step undoes an affine normalization, or comes before one that is not affine. Every
+pixel of every channel has its own factor: neighbours in real images are correlated, added speckle is not.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sar_data.sealed.manifest import Manifest
 from sar_data.stream import bits
 from sar_data.stream.normalize import Normalizer
 from sar_data.torch.pinned import sent
-from sar_data.train.augment.chance import log_gamma_quantiles, looked_up
+from sar_data.train.augment.chance import log_gamma_quantiles, look_up
 
-# What a factor of power does to a value: dB adds 10 log10 of it, amplitude takes its root.
+# Units in which a factor of power acts on a value: dB adds 10 log10 of it, amplitude takes its root.
 UNITS = ("dB", "power", "amplitude")
 STEP, *FACTORS = (number - (1 << 64) for number in (bits.GOLDEN, bits.FIRST, bits.SECOND))  # as int64 has them
 CACHED = 1 << 16  # pixels whose 64-bit states fit a processor's cache
@@ -46,22 +46,22 @@ class Speckle:
         self._figures = [figures[:, None, None] for figures in by_channel]
 
     def __call__(self, images: Tensor, seeds: Tensor) -> Tensor:
-        """Return speckled images [B, C, H, W], C of one date or of several; NaN stays. `seeds` int64 [B] decide all."""
+        """Return speckled images [B, C, H, W], C of one date or of several; NaN stays. `seeds` int64 [B] decide it."""
         if self._table.device != images.device:
             self._table = self._table.to(images.device)
             self._figures = [figures.to(images.device) for figures in self._figures]
         if images.is_cuda or not len(images):
-            return self._speckled(images, sent(seeds, images.device))
+            return self._add_speckle(images, sent(seeds, images.device))
         # A processor's caches are small beside a batch: a few samples at a time take a third of the time.
         size = max(1, CACHED // images[0].numel())
         pieces = zip(torch.split(images, size), torch.split(seeds, size), strict=True)
-        return torch.cat([self._speckled(*piece) for piece in pieces])
+        return torch.cat([self._add_speckle(*piece) for piece in pieces])
 
-    def _speckled(self, images: Tensor, seeds: Tensor) -> Tensor:
+    def _add_speckle(self, images: Tensor, seeds: Tensor) -> Tensor:
         decibel, slope, offset, factor = self._figures
         dates = torch.unflatten(images, 1, (-1, len(decibel)))  # each of which has its own speckle
-        logs = looked_up(self._table, uniform(seeds, dates.shape[1:])).mul_(slope)
-        # (x - offset) * factor, x being what it was times exp(logs); in dB a sum, which no offset matters to.
+        logs = look_up(self._table, uniform(seeds, dates.shape[1:])).mul_(slope)
+        # (x - offset) * factor, where x was multiplied by exp(logs); in dB it is a sum, where offsets cancel out.
         added = dates + logs * factor
         raised = (dates + offset * factor).mul_(logs.exp_()).sub_(offset * factor)
         return torch.where(decibel, added, raised).flatten(1, 2)
@@ -72,18 +72,18 @@ def uniform(seeds: Tensor, shape: Sequence[int]) -> Tensor:
     count = math.prod(shape)
     states = seeds[:, None] + torch.arange(1, count + 1, device=seeds.device) * STEP  # int64 wraps as uint64 does
     for shift, factor in zip(bits.SHIFTS, FACTORS, strict=False):
-        states = (states ^ _shifted(states, shift)).mul_(factor)
-    upper = _shifted(states.bitwise_xor_(_shifted(states, bits.SHIFTS[2])), 41)
+        states = (states ^ _shift_right(states, shift)).mul_(factor)
+    upper = _shift_right(states.bitwise_xor_(_shift_right(states, bits.SHIFTS[2])), 41)
     return upper.float().add_(0.5).mul_(2.0**-23).view(len(seeds), *shape)
 
 
-def _shifted(states: Tensor, by: int) -> Tensor:
-    """Return a logical shift to the right, which int64 has not."""
+def _shift_right(states: Tensor, by: int) -> Tensor:
+    """Return a logical shift to the right, which int64 does not have."""
     return (states >> by).bitwise_and_((1 << (64 - by)) - 1)
 
 
 def _units(manifest: Manifest, channels: Sequence[str]) -> list[str]:
-    """Return the channels' units; raise UsageError where they know no added speckle."""
+    """Return the channels' units; raise UsageError where one of them admits no added speckle."""
     known = {band.name: band.unit for band in manifest.bands}
     if any(step.step == "normalize" for step in manifest.applied):
         raise UsageError("speckle: this build is normalized already, its units are gone: take its parent")

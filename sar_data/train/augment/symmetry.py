@@ -1,8 +1,8 @@
 """Flips and quarter turns: which of them a build declares, on which axis of the image, and what they do to targets.
 
 Layover, shadow and brightness follow the look direction. Turning the flight around mirrors an image along azimuth and
-gives another possible one; mirroring it along range, or a quarter turn, gives one that no radar has seen. Geocoded sets
-of both passes allow both flips.
+gives another possible one; mirroring it along range, or a quarter turn, gives one that no radar can take. Geocoded
+datasets with both passes allow both flips.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ FLIPS = ("azimuth-flip", "range-flip")
 PUBLISHED = {"hflip": "x", "vflip": "y"}  # by image axis, as optical recipes name them
 TURN = "quarter-turn"
 EXCHANGE = "date-exchange"
-NAMES = (*FLIPS, TURN, EXCHANGE, "flips", *PUBLISHED)
 
 
 def flipped_axes(names: Collection[str], manifest: Manifest) -> tuple[frozenset[str], list[str]]:
@@ -29,31 +28,31 @@ def flipped_axes(names: Collection[str], manifest: Manifest) -> tuple[frozenset[
     UsageError where a flip is asked for by azimuth or range, and the build does not know on which axis they lie.
     """
     declared = set(manifest.symmetries)
-    lying = _axes(manifest)
-    chosen, told = set[str](), []
+    axes = _axes(manifest)
+    chosen, notes = set[str](), []
     if "flips" in names:
-        chosen |= {lying[flip] for flip in FLIPS if flip in declared and flip in lying}
+        chosen |= {axes[flip] for flip in FLIPS if flip in declared and flip in axes}
         if not chosen:
-            told.append(f"flips: {_declaration(manifest)}: nothing is flipped")
+            notes.append(f"flips: {_declaration(manifest)}: nothing is flipped")
     for name in FLIPS:
         if name in names:
-            if name not in lying:
+            if name not in axes:
                 raise UsageError(
                     f"{name}: expected a build that knows its range axis, found {manifest.range_axis!r}"
                     f" ({manifest.dataset}). Name hflip or vflip, if you know better"
                 )
-            chosen.add(lying[name])
+            chosen.add(axes[name])
             if name not in declared:
-                told.append(_undeclared(name, manifest))
+                notes.append(_undeclared_note(name, manifest))
     for name, axis in PUBLISHED.items():
         if name in names:
             chosen.add(axis)
-            told.append(f"{name}: as published recipes have it, whatever the build declares")
-            if axis not in {lying.get(flip) for flip in FLIPS if flip in declared}:
-                told.append(_undeclared(name, manifest))
+            notes.append(f"{name}: as in published recipes, even where the build does not declare it")
+            if axis not in {axes.get(flip) for flip in FLIPS if flip in declared}:
+                notes.append(_undeclared_note(name, manifest))
     if TURN in names and TURN not in declared:
-        told.append(_undeclared(TURN, manifest))
-    return frozenset(chosen), told
+        notes.append(_undeclared_note(TURN, manifest))
+    return frozenset(chosen), notes
 
 
 def orientation(chance: Tensor, axes: Collection[str], turn: bool, size: tuple[int, int]) -> Tensor:
@@ -63,15 +62,17 @@ def orientation(chance: Tensor, axes: Collection[str], turn: bool, size: tuple[i
     """
     if turn and size[0] != size[1]:
         raise UsageError(f"{TURN}: expected square images, found {size[0]} × {size[1]}")
-    found = torch.stack([torch.zeros(len(chance), dtype=torch.bool), chance[:, 0] < 0.5, chance[:, 1] < 0.5], dim=1)
-    found &= torch.tensor([False, "y" in axes, "x" in axes])
+    orientations = torch.stack(
+        [torch.zeros(len(chance), dtype=torch.bool), chance[:, 0] < 0.5, chance[:, 1] < 0.5], dim=1
+    )
+    orientations &= torch.tensor([False, "y" in axes, "x" in axes])
     if turn:
         quarters = (chance[:, 2] * 4).long()
-        found ^= torch.tensor([[0, 0, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1]], dtype=torch.bool)[quarters]
-    return found
+        orientations ^= torch.tensor([[0, 0, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1]], dtype=torch.bool)[quarters]
+    return orientations
 
 
-def turned(images: Tensor, how: Tensor) -> Tensor:
+def orient(images: Tensor, how: Tensor) -> Tensor:
     """Return images or masks [B, …, H, W] turned as `orientation` says."""
     for number, column in enumerate(how.T):
         if bool(column.any()):
@@ -80,14 +81,14 @@ def turned(images: Tensor, how: Tensor) -> Tensor:
     return images
 
 
-def exchanged(images: Tensor, chosen: Tensor) -> Tensor:
-    """Return images [B, 2 · C, H, W] of two dates, of those that are `chosen` bool [B] the second date first."""
+def exchange_dates(images: Tensor, chosen: Tensor) -> Tensor:
+    """Return images [B, 2 · C, H, W] of two dates; those that are `chosen` bool [B] have the second date first."""
     first, second = images.chunk(2, dim=1)
     return torch.where(sent(chosen, images.device).view(-1, 1, 1, 1), torch.cat([second, first], dim=1), images)
 
 
 def check_exchange(manifest: Manifest, kind: str) -> None:
-    """Raise UsageError where dates are no two that may be exchanged."""
+    """Raise UsageError where a sample has not two dates, or its dates may not be exchanged."""
     if kind != "change" or manifest.frames != 2:
         raise UsageError(
             f"{EXCHANGE}: expected a change between two dates, found {manifest.frames} of a {kind or 'missing'} task: "
@@ -101,7 +102,7 @@ def check_exchange(manifest: Manifest, kind: str) -> None:
 
 
 def _axes(manifest: Manifest) -> dict[str, str]:
-    """Return the image axis of each flip; where both are declared, it does not matter which is which."""
+    """Return the image axis of each flip; where both flips are declared, either order will do."""
     if manifest.range_axis in ("x", "y"):
         across = "y" if manifest.range_axis == "x" else "x"
         return {"azimuth-flip": across, "range-flip": manifest.range_axis}
@@ -115,5 +116,5 @@ def _declaration(manifest: Manifest) -> str:
     )
 
 
-def _undeclared(name: str, manifest: Manifest) -> str:
+def _undeclared_note(name: str, manifest: Manifest) -> str:
     return f"{name}: {_declaration(manifest)}: this makes images that its radar cannot have taken"

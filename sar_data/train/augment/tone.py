@@ -1,4 +1,4 @@
-"""DRAE: SAR-HUB's tone mapping, drawn anew for every training image and at its midpoint otherwise.
+"""DRAE: SAR-HUB's tone mapping, drawn for every training image, and at its midpoint in evaluation.
 
 XAI4SAR/SAR-HUB, Pre-training/src/transform.py (in its history at be86fdf): a percentile stretch ("PTLS") for
 Sentinel-1, the mapping of Reinhard & Devlin 2005 for amplitudes. Its z-scores afterwards, whose "std" look like
@@ -16,7 +16,7 @@ MEAN, ADAPTATION = 0.169, 1e-4  # Reinhard-Devlin: u and l
 EXPOSURE = (3.5, 4.5)  # Reinhard-Devlin: b
 
 
-def stretched(images: Tensor, chance: Tensor, percent: float) -> Tensor:
+def stretch(images: Tensor, chance: Tensor, percent: float) -> Tensor:
     """Return images [B, C, H, W] in 0 … 1 between their own percentiles; pixels without data, which are NaN, stay.
 
     Each sample is clipped at p and 100 - p percent, p = `chance` [B] · `percent`. A chance of 0.5 is the published test
@@ -39,7 +39,7 @@ def _at(ascending: Tensor, last: Tensor, share: Tensor) -> Tensor:
     return (low + (high - low) * (at - rank)).float()
 
 
-def compressed(images: Tensor, chance: Tensor) -> Tensor:
+def compress(images: Tensor, chance: Tensor) -> Tensor:
     """Return amplitudes [B, C, H, W] in 0 … 1 with their highlights compressed; pixels without data, NaN, stay.
 
     I / (I + (b Ia)**m) with Ia = l I + (1 - l) u and m = 0.3 + 0.7 ((1 - u) / (1 - min I))**1.4. `chance` [B] in 0 … 1

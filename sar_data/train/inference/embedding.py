@@ -35,7 +35,7 @@ from sar_data.torch import loader
 from sar_data.train import weights
 from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation
-from sar_data.train.augment.steps import parsed, physical
+from sar_data.train.augment.steps import of_evaluation, parse, physical
 from sar_data.train.inference import agreement
 from sar_data.train.inference.features import Unfinished, is_there
 from sar_data.train.inference.finished import opened
@@ -237,11 +237,11 @@ def _encoded(
     Raises RunError for what is no number.
     """
     settings = encoding.settings
-    tone = [step for step in settings.augment if step.startswith("drae")]
+    tone = of_evaluation(settings.augment)
     later = physical(tone, settings.normalize)
     how = of_channels(encoding.units, settings.normalize, figures=encoding.figures) if later else None
     power = power_of(settings.resample, encoding.units, settings.normalize, encoding.figures)
-    prepare = Preparation(parsed(tone), how, size=settings.image_size, power=power)
+    prepare = Preparation(parse(tone), how, size=settings.image_size, power=power)
     stream = loader(
         build,
         split=split,

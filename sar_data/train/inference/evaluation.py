@@ -23,6 +23,7 @@ from sar_data.sealed.leakage import Card
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.storage.files import open_files
 from sar_data.train import documents
+from sar_data.train.augment.steps import of_evaluation
 from sar_data.train.data import Data, Trained
 from sar_data.train.documents import METRICS
 from sar_data.train.inference import leakage
@@ -96,7 +97,7 @@ def _data(finished: Finished, request: EvaluateRequest, ranks: Ranks, threads: i
         "picture_format": request.picture_format,
         "batch_size": batch,
         "select": settings.select if trained_on else "last",  # another build's test chose nothing
-        "augment": tuple(step for step in settings.augment if step.startswith("drae")),
+        "augment": of_evaluation(settings.augment),
     }
     figures = found.figures
     if trained_on is not None and "figures" in trained_on:  # of several, each with its own

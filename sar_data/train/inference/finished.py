@@ -19,7 +19,7 @@ from sar_data.errors import BuildError, RunError, SarDataError, UsageError
 from sar_data.sealed.names import first_flaw
 from sar_data.system.checksum import sha256
 from sar_data.train import comparison, documents
-from sar_data.train.augment.steps import parsed
+from sar_data.train.augment.steps import parse
 from sar_data.train.data import Data
 from sar_data.train.documents import CONFIG, METRICS
 from sar_data.train.inference.leakage import check_local
@@ -149,7 +149,7 @@ def opened(run: str | Path, *, answers: bool = True) -> Finished:
     try:
         check_kind(settings, "of this run", found.kind)
         found.normalizer(settings.normalize)
-        parsed(settings.augment)
+        parse(settings.augment)
     except (BuildError, UsageError) as error:
         raise RunError(f"{path / CONFIG}: expected what a model can be made of, found another: {error}") from None
     side = settings.image_size

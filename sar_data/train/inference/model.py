@@ -14,7 +14,7 @@ from sar_data.record import IGNORE
 from sar_data.spec import MASKED
 from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation, side_by_side
-from sar_data.train.augment.steps import parsed
+from sar_data.train.augment.steps import parse
 from sar_data.train.inference.finished import Finished, opened
 from sar_data.train.segment.windows import blend_windows
 from sar_data.train.settings import Detect, Segment
@@ -43,7 +43,7 @@ class Model(nn.Module):
         self.network = finished.network()
         self._settings, self._resized = settings, found.resized
         self._prepare = Preparation(
-            parsed(settings.augment),
+            parse(settings.augment),
             found.normalizer(settings.normalize),
             size=settings.image_size,
             power=power_of(settings.resample, found.units, settings.normalize, found.figures),

@@ -15,7 +15,7 @@ from sar_data.sealed.parquet_file import read_columns
 from sar_data.stream.collection import open_collection
 from sar_data.stream.selection import select
 from sar_data.train.pictures import mosaic
-from sar_data.train.pictures.stretch import stretched
+from sar_data.train.pictures.stretch import stretch_images
 from sar_data.train.settings import Settings
 
 SHOWN = 12  # the sample itself among them
@@ -35,7 +35,7 @@ def draw(
         raise UsageError(f"`like={key}`: expected a key of {features}, found none of that name among {len(keys):,}")
     found = nearest(vectors, keys.index(key), SHOWN)
     images = [_image(build, splits[row], keys[row], settings, tuple(units)) for row, _ in found]
-    pictures, note = stretched(images, units)
+    pictures, note = stretch_images(images, units)
     cells = [
         mosaic.Cell([picture], [("key", keys[row]), ("key", f"{splits[row]}, cosine {share:.3f}")])
         for picture, (row, share) in zip(pictures, found, strict=True)

@@ -15,11 +15,11 @@ from sar_data.train.inference.answers import BOXES, CLASSES
 from sar_data.train.inference.documents import NO_DATA, Answers, Rows, by_image, rows_of
 from sar_data.train.inference.images import Images
 from sar_data.train.inference.model import Model
-from sar_data.train.pictures.masks import resized
+from sar_data.train.pictures.masks import resize
 from sar_data.train.pictures.mosaic import Cell, Line
 from sar_data.train.pictures.mosaic import draw as draw_cells
 from sar_data.train.pictures.sheets import spread
-from sar_data.train.pictures.stretch import MOST_PIXELS, Floats, stretched
+from sar_data.train.pictures.stretch import MOST_PIXELS, Floats, stretch_images
 from sar_data.train.rotated.rings import ring
 from sar_data.views.heading import Entry
 from sar_data.views.palette import legend as named
@@ -35,7 +35,7 @@ def draw(path: Path, images: Images, answers: Answers, model: Model, *, title: s
     chosen = spread(len(images.images), MOST_IMAGES)
     seen = [images.thinned(number, MOST_PIXELS) for number in chosen]
     latest = [image[-1] if model.dates > 1 else image for image in seen]
-    pictures, note = stretched(latest, model.units)
+    pictures, note = stretch_images(latest, model.units)
     legend: list[Entry] = []
     if model.kind in MASKED:
         cells, legend = _masks(chosen, pictures, answers)
@@ -55,7 +55,7 @@ def _masks(chosen: Sequence[int], pictures: Sequence[Floats], answers: Answers) 
         rows = Rows(answers, own[number], image)
         lines = (np.arange(picture.shape[0]) * image.height // picture.shape[0]).tolist()
         thin = np.concatenate([rows(line, line + 1) for line in lines])
-        mask = resized(thin, picture.shape[:2])
+        mask = resize(thin, picture.shape[:2])
         present |= set(np.unique(mask).tolist())
         cells.append(Cell([picture, colours[mask]], [_key(answers, number)]))
     return cells, named(answers.classes, present, NO_DATA)

@@ -1,4 +1,4 @@
-"""What an encoder leans on in an image: the job behind `explain`.
+"""Which parts of an image an encoder depends on: the job behind `explain`.
 
 points.csv        a row a chip: cells, points, their shares and the mean entropy of target, shadow and background
 entropy.parquet   key, split, entropy float32 [cells × cells] and region uint8 [cells × cells], row by row
@@ -31,7 +31,7 @@ from sar_data.text import csv_lines
 from sar_data.torch import loader
 from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation, side_by_side
-from sar_data.train.augment.steps import parsed
+from sar_data.train.augment.steps import of_evaluation, parse
 from sar_data.train.inference.documents import parquet
 from sar_data.train.inference.embedding import Encoding, fit_of, of_run, of_weights
 from sar_data.train.inference.parts import FOLDER
@@ -55,7 +55,7 @@ SCHEMA = pa.schema(
 def carry_out(request: ExplainRequest, *, say: Say) -> dict[str, Any]:
     """Explain chips of a build and return the sums over all; an earlier explanation in the folder is replaced.
 
-    One that a signal stopped goes on with the same request.
+    An explanation that a signal stopped continues with the same request.
     """
     out = Path(request.out)
     if out.exists() and not (out.is_dir() and _may_be_filled(out)):
@@ -66,30 +66,30 @@ def carry_out(request: ExplainRequest, *, say: Say) -> dict[str, Any]:
             if ranks.world > 1:
                 raise UsageError(f"explain: expected one process, found {ranks.world}: start it without torchrun")
             settle(ranks.device)
-            return _explained(request, out, files, ranks.device, say)
+            return _explain(request, out, files, ranks.device, say)
     finally:
         files.close()
 
 
 def _may_be_filled(folder: Path) -> bool:
-    """Say whether a folder is empty, or has an explanation, finished or stopped."""
+    """Say whether a folder is empty or holds an explanation, finished or stopped."""
     return not any(folder.iterdir()) or (folder / ABOUT).is_file() or any(folder.glob(f".*{FOLDER}"))
 
 
-def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.device, say: Say) -> dict[str, Any]:
+def _explain(request: ExplainRequest, out: Path, files: Files, device: torch.device, say: Say) -> dict[str, Any]:
     manifest = Manifest.load(files.folder)
     if not getattr(manifest.splits.get(request.split), "count", 0):
         raise UsageError(f"{request.build}: expected samples of the split {request.split}, found none")
     encoding = (of_run if Path(request.source).is_dir() else of_weights)(request, manifest, files, [request.split], say)
     _check(encoding)
     private.make_folders(out, out / PICTURES)
-    about = {"sar-data": __version__, **_asked(request), "sha256": encoding.sha256, "model": encoding.encoder.name}
+    about = {"sar-data": __version__, **_parameters(request), "sha256": encoding.sha256, "model": encoding.encoder.name}
     steps = Steps(out / f".{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}{FOLDER}")
     if done := sum(map(len, steps.tables(SCHEMA))):
         say(f"{done} chips are there already")
     countdown = Countdown(request.count, "chips", say, start=done)
     with delay_signals() as halt:
-        for table in _answered(request, encoding, files, device, done):
+        for table in _explain_batches(request, encoding, files, device, done):
             steps.add(table)
             done += len(table)
             countdown.report(done)
@@ -103,27 +103,27 @@ def _explained(request: ExplainRequest, out: Path, files: Files, device: torch.d
     with parquet(out / MAPS, SCHEMA) as add:
         add(maps)
     columns = list(rows[0])
-    durable.write(out / TABLE, csv_lines([columns, *([one[name] for name in columns] for one in rows)]).encode())
+    durable.write(out / TABLE, csv_lines([columns, *([item[name] for name in columns] for item in rows)]).encode())
     durable.write(out / ABOUT, (json.dumps(about | sums, indent=1, ensure_ascii=False) + "\n").encode())
     for work in out.glob(f".*{FOLDER}"):
         shutil.rmtree(work, ignore_errors=True)
     return sums
 
 
-def _answered(
+def _explain_batches(
     request: ExplainRequest, encoding: Encoding, files: Files, device: torch.device, there: int
 ) -> Iterator[pa.Table]:
-    """Explain a batch of chips after another and draw them, but for the first ones, which are there already."""
+    """Explain and draw chips batch by batch; skip those that are there already."""
     features, folder, seen = _features(encoding, device), Path(request.out, PICTURES), 0
     for keys, images in _chips(request, encoding, files, device):
         seen += len(keys)
         if seen <= there:
             continue
-        found = entropies(
+        entropy_maps = entropies(
             features, images, cells=request.cells, draws=request.draws, steps=request.steps, seed=request.seed
         )
         maps = list[tuple[str, str, list[float], list[int]]]()
-        for key, image, entropy in zip(keys, images.cpu(), found.cpu(), strict=True):
+        for key, image, entropy in zip(keys, images.cpu(), entropy_maps.cpu(), strict=True):
             pixels = regions(image[0])
             region = of_cells(pixels, request.cells)
             known = points(entropy, region, request.threshold)
@@ -132,21 +132,21 @@ def _answered(
         yield pa.table([list(column) for column in zip(*maps, strict=True)], SCHEMA)
 
 
-def _row(request: ExplainRequest, found: dict[str, Any]) -> dict[str, Any]:
+def _row(request: ExplainRequest, chip: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a chip in the table of shares."""
     cells = (request.cells, request.cells)
-    entropy = torch.tensor(found["entropy"]).reshape(cells)
-    region = torch.tensor(found["region"], dtype=torch.uint8).reshape(cells)
-    return row(found["key"], found["split"], entropy, region, points(entropy, region, request.threshold))
+    entropy = torch.tensor(chip["entropy"]).reshape(cells)
+    region = torch.tensor(chip["region"], dtype=torch.uint8).reshape(cells)
+    return row(chip["key"], chip["split"], entropy, region, points(entropy, region, request.threshold))
 
 
-def _asked(request: ExplainRequest) -> dict[str, Any]:
+def _parameters(request: ExplainRequest) -> dict[str, Any]:
     names = ("source", "build", "split", "count", "cells", "draws", "steps", "threshold", "seed")
     return {name: value if isinstance(value := getattr(request, name), int | float) else str(value) for name in names}
 
 
 def _check(encoding: Encoding) -> None:
-    """Raise UsageError for a normalization by each image's own quantiles: noise in a cell would change all others."""
+    """Raise UsageError for a normalization by each image's own quantiles: noise in one cell would change all others."""
     how = encoding.settings.normalize
     if how in PRESETS and how not in AFFINE:
         raise UsageError(
@@ -156,10 +156,10 @@ def _check(encoding: Encoding) -> None:
 
 
 def _features(encoding: Encoding, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return what makes the coarsest feature map, or the tokens, of raw images; the encoder is frozen."""
+    """Return a function from raw images to the coarsest feature map, or the tokens, of the frozen encoder."""
     settings, encoder = encoding.settings, encoding.encoder.to(device).eval().requires_grad_(False)
     prepare = Preparation(
-        parsed([step for step in settings.augment if step.startswith("drae")]),
+        parse(of_evaluation(settings.augment)),
         of_channels(encoding.units, settings.normalize, figures=encoding.figures),
         size=settings.image_size,
         power=power_of(settings.resample, encoding.units, settings.normalize, encoding.figures),

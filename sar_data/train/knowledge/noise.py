@@ -1,4 +1,4 @@
-"""How much noise each cell of an image tolerates before what an encoder makes of the image moves.
+"""How much noise each cell of an image tolerates before the features of an encoder change.
 
 The idea is SAR-HUB's (Remote Sens. 2023, 15(23), 5534), computed here for each image by itself: log σ of each cell is
 optimised so that D - α · mean H is least. D is the mean square change of the features under noise, over their variance,
@@ -38,7 +38,7 @@ def entropies(
     logs = torch.full((count, 1, cells, cells), FIRST, device=device, requires_grad=True)
     optimiser = torch.optim.Adam([logs], lr=RATE)
     for _ in range(steps):
-        gradient = torch.full_like(logs, -ALPHA / cells**2)  # of the entropy; images do not know each other
+        gradient = torch.full_like(logs, -ALPHA / cells**2)  # of the entropy; each image has its own loss
         for _ in range(draws):  # one at a time: the loss is averaged, not the noise
             noise = torch.randn(images.shape, generator=draw, device=device) * spread
             moved = features(images + noise * F.interpolate(logs.exp(), images.shape[-2:], mode="nearest"))

@@ -1,4 +1,4 @@
-"""Knowledge points: cells that an encoder leans on, where they lie, and what a table says of them."""
+"""Knowledge points: cells that an encoder depends on, where they lie, and their row in the table."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def points(entropy: Tensor, region: Tensor, threshold: float = THRESHOLD) -> Ten
     return reference - entropy > threshold
 
 
-def row(key: str, split: str, entropy: Tensor, region: Tensor, found: Tensor) -> dict[str, Any]:
-    """Return what the table says of a chip: cells, points and mean entropy of each region, and the points' shares."""
-    total = int(found.sum())
-    cells = {"key": key, "split": split, "cells": found.numel(), "points": total}
+def row(key: str, split: str, entropy: Tensor, region: Tensor, chosen: Tensor) -> dict[str, Any]:
+    """Return the row of a chip: cells, points and mean entropy of each region, and the points' shares."""
+    total = int(chosen.sum())
+    cells = {"key": key, "split": split, "cells": chosen.numel(), "points": total}
     for number, name in enumerate(NAMES):
         inside = region == number
-        count = int((found & inside).sum())
+        count = int((chosen & inside).sum())
         cells |= {f"cells_{name}": int(inside.sum()), f"points_{name}": count}
         cells[f"share_{name}"] = round(count / total, 4) if total else None
         cells[f"entropy_{name}"] = round(float(entropy[inside].mean()), 4) if inside.any() else None
@@ -37,12 +37,12 @@ def row(key: str, split: str, entropy: Tensor, region: Tensor, found: Tensor) ->
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the sums over all chips, and which share of points and of cells each region has."""
-    found: dict[str, Any] = {"chips": len(rows)}
+    """Return the sums over all chips, and the share of points and of cells in each region."""
+    sums: dict[str, Any] = {"chips": len(rows)}
     for what in ("cells", "points"):
-        total = sum(one[what] for one in rows)
-        found[what] = total
+        total = sum(row[what] for row in rows)
+        sums[what] = total
         for name in NAMES:
-            count = sum(one[f"{what}_{name}"] for one in rows)
-            found[f"{what}_{name}"] = round(count / total, 4) if total else None
-    return found
+            count = sum(row[f"{what}_{name}"] for row in rows)
+            sums[f"{what}_{name}"] = round(count / total, 4) if total else None
+    return sums

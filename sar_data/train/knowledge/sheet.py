@@ -14,7 +14,7 @@ from torch import Tensor
 from sar_data.train.knowledge.regions import NAMES, SHADOW, TARGET
 from sar_data.train.pictures.mosaic import Cell
 from sar_data.train.pictures.mosaic import draw as draw_cells
-from sar_data.train.pictures.stretch import Floats, stretched
+from sar_data.train.pictures.stretch import Floats, stretch_images
 from sar_data.views.heading import Entry
 
 COLOURS = {"target": (0.88, 0.55, 0.05), "shadow": (0.18, 0.38, 0.72), "point": (0.85, 0.1, 0.15)}
@@ -31,7 +31,7 @@ def draw(
     form: str,
 ) -> None:
     """Draw a chip [C, H, W] to FOLDER/KEY.FORM: entropy [cells, cells], regions [H, W] and points [cells, cells]."""
-    (picture,), note = stretched([image.numpy()], units)
+    (picture,), note = stretch_images([image.numpy()], units)
     size = picture.shape[:2]
     low, high = float(entropy.min()), float(entropy.max())
     scaled = (entropy - low) / max(high - low, 1e-6)
@@ -53,5 +53,5 @@ def draw(
 
 
 def _large(values: Tensor, size: tuple[int, ...]) -> Floats:
-    found: Floats = F.interpolate(values[None, None].float(), size, mode="nearest")[0, 0].numpy()
-    return found
+    enlarged: Floats = F.interpolate(values[None, None].float(), size, mode="nearest")[0, 0].numpy()
+    return enlarged

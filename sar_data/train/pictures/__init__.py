@@ -21,7 +21,7 @@ from sar_data.views.figure import save
 
 Floats = npt.NDArray[np.float64]
 COLOURS = ("#1b6ca8", "#e08e0b", "#2a8f5b", "#c0392b", "#7b4fa3", "#5f6a72")
-FIGURES = (  # that are drawn
+FIGURES = (  # metrics that are drawn
     *("oa", "aa", "map_micro", "map_macro", "f1_change", "miou", "ap", "ap50", "pixel_accuracy", "f1_macro"),
 )
 MOST_CHARACTERS = 26  # of a class's name beside the matrix
@@ -29,21 +29,21 @@ DPI = 130
 
 
 def curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Draw the log of a run to the file `path`: losses, figures of the split that is chosen on, learning rate.
+    """Draw the log of a run to the file `path`: losses, metrics of the split that chooses the epoch, learning rate.
 
     `rows` are dicts with epoch, loss and lr; further numbers are named after their split, such as val_oa or val_loss,
-    and may be missing in some rows. What is no number, such as None, leaves a gap.
+    and may be missing in some rows. A value that is no number, such as None, leaves a gap.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     losses = [name for name in names if name == "loss" or name.endswith("_loss")]
     scored = [name for what in FIGURES for name in names if name.partition("_")[2] == what]
     panels = {"loss": losses, "metric": scored, "learning rate": ["lr"]}
-    shown = {label: found for label, found in panels.items() if found}
+    shown = {label: series for label, series in panels.items() if series}
     figure = Figure(figsize=(4.4 * len(shown) + 0.3, 3.5), dpi=DPI, facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold")
     last = max((row["epoch"] for row in rows), default=1)
-    for (label, found), axes in zip(shown.items(), np.atleast_1d(figure.subplots(1, len(shown))), strict=True):
-        for name, colour in zip(found, cycle(COLOURS), strict=False):
+    for (label, series), axes in zip(shown.items(), np.atleast_1d(figure.subplots(1, len(shown))), strict=True):
+        for name, colour in zip(series, cycle(COLOURS), strict=False):
             _line(axes, rows, name, colour)
         axes.set(xlabel="epoch", ylabel=label, xlim=(0, last + max(0.5, 0.02 * last)))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -56,7 +56,7 @@ def curves(path: Path, rows: Sequence[Mapping[str, Any]], title: str = "") -> No
 
 
 def _line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, colour: str) -> None:
-    """Draw one number by epoch; the best of a figure and the last of a loss are told."""
+    """Draw one number by epoch; the legend has the best value of a metric and the last of a loss."""
     values = [(row["epoch"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
     known = [(epoch, value) for epoch, value in values if math.isfinite(value)]
     split, _, what = name.partition("_")
@@ -114,8 +114,8 @@ def confusion(path: Path, counts: npt.NDArray[np.int64], classes: Sequence[str],
     axes.set_xlabel("predicted", fontsize=9)
     axes.set_ylabel("true, with support", fontsize=9)
     right = axes.secondary_yaxis("right")
-    told = ["–" if n == 0 else f"{100 * shares[i, i]:.1f} %" for i, n in enumerate(support)]
-    right.set_yticks(range(size), told, fontsize=small)
+    recalls = ["–" if n == 0 else f"{100 * shares[i, i]:.1f} %" for i, n in enumerate(support)]
+    right.set_yticks(range(size), recalls, fontsize=small)
     right.tick_params(length=0)
     right.spines[:].set_visible(False)
     axes.text(1.02, 1.0, "recall", transform=axes.transAxes, fontsize=small, color="0.4", va="bottom")

@@ -1,4 +1,4 @@
-"""A sheet of images with the boxes that are there and those that were found, in one picture."""
+"""A sheet of images with their true and their predicted boxes, in one picture."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from matplotlib.patheffects import withStroke
 from sar_data.train.metrics.boxes import rotated_overlaps
 from sar_data.train.pictures.images import Images
 from sar_data.train.pictures.sheets import spread
-from sar_data.train.pictures.stretch import stretched
+from sar_data.train.pictures.stretch import stretch_images
 from sar_data.train.rotated.rings import ring
 from sar_data.views.figure import save
 from sar_data.views.heading import Heading
 
 Floats = npt.NDArray[np.float64]
-# Bright on grey, and apart for colour-blind eyes (after Okabe and Ito 2008).
+# Bright on grey, and distinct for colour-blind eyes (after Okabe and Ito 2008).
 COLOURS = {"true": "#56b4e9", "found": "#2ee6a8", "wrong": "#ff7847", "missed": "#f0e442"}
 SHOWN, ENOUGH = 0.3, 0.5  # lowest score that is drawn; overlap from which a box is right
 MOST_IMAGES = 12
@@ -44,12 +44,13 @@ def sheet(
 ) -> None:
     """Draw up to twelve images of a split to the file `path`, spread evenly over its keys.
 
-    A box found is right where it overlaps a true one of its class by half, which no better box has taken; true boxes
-    without such a one are missed. Scores stand at the boxes, class names where there are several.
+    A predicted box is right where it overlaps by half with a true box of its class that no box of a higher score has
+    taken; true boxes without such a prediction are missed. Scores stand at the boxes, class names where there are
+    several.
     """
     rows = table.take(pa.array(spread(len(table), MOST_IMAGES), pa.int64())).to_pylist()
-    whole = [_trimmed(image) for image, _ in images([row["key"] for row in rows])]
-    pictures, note = stretched(whole, units)
+    whole = [_trim(image) for image, _ in images([row["key"] for row in rows])]
+    pictures, note = stretch_images(whole, units)
     columns = min(max(math.ceil(math.sqrt(len(rows))), 3), 4)
     lines = -(-len(rows) // columns)
     width = 2 * SIDE + columns * (CELL + GAP) - GAP
@@ -67,33 +68,33 @@ def sheet(
     save(figure, path)
 
 
-def sorted_out(row: dict[str, Any]) -> dict[str, list[int]]:
-    """Return which boxes of an image were found rightly, which wrongly, and which true ones were missed, by number."""
+def box_outcomes(row: dict[str, Any]) -> dict[str, list[int]]:
+    """Return the numbers of the predicted boxes of an image that are right and wrong, and of the missed true boxes."""
     shown = [i for i, score in enumerate(row["box_scores"]) if score >= SHOWN]
     if "true_rotated" in row:
         overlaps = rotated_overlaps(row["rotated"], row["true_rotated"])
     else:
         overlaps = _overlaps(*(np.array(row[name], np.float64).reshape(-1, 4) for name in ("boxes", "true_boxes")))
     overlaps[np.array(row["labels"])[:, None] != np.array(row["true_labels"])[None, :]] = 0
-    found, missed = list[int](), list(range(len(row["true_boxes"])))
+    hits, missed = list[int](), list(range(len(row["true_boxes"])))
     for i in shown:  # best first
         best = max(missed, key=lambda j: overlaps[i, j], default=None)
         if best is not None and overlaps[i, best] >= ENOUGH:
-            found.append(i)
+            hits.append(i)
             missed.remove(best)
-    return {"found": found, "wrong": [i for i in shown if i not in found], "missed": missed}
+    return {"found": hits, "wrong": [i for i in shown if i not in hits], "missed": missed}
 
 
-def outlined(row: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """Return what is drawn of an image: a name of COLOURS, the prefix of the columns that have the box, its number."""
-    kinds = sorted_out(row)
+def boxes_to_draw(row: dict[str, Any]) -> list[tuple[str, str, int]]:
+    """Return the boxes to draw on an image: name of a colour, prefix of the columns that have the box, its number."""
+    kinds = box_outcomes(row)
     there = [i for i in range(len(row["true_boxes"])) if i not in kinds["missed"]]
     prefixes = {"true": "true_", "missed": "true_"}
     return [(name, prefixes.get(name, ""), i) for name, own in {"true": there, **kinds}.items() for i in own]
 
 
 def outline(row: dict[str, Any], prefix: str, number: int) -> Floats:
-    """Return the corners [4, (x, y)] of a box of an image, which `outlined` says by prefix and number."""
+    """Return the corners [4, (x, y)] of a box of an image, by the prefix and the number from `boxes_to_draw`."""
     return ring(row[f"{prefix}{'rotated' if 'true_rotated' in row else 'boxes'}"][number])
 
 
@@ -102,13 +103,13 @@ def _overlaps(boxes: Floats, others: Floats) -> Floats:
     lower = np.maximum(boxes[:, None, :2], others[None, :, :2])
     upper = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = (upper - lower).clip(min=0).prod(axis=2)
-    areas = [(one[:, 2:] - one[:, :2]).prod(axis=1) for one in (boxes, others)]
+    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (boxes, others)]
     union = areas[0][:, None] + areas[1][None, :] - shared
-    found: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return found
+    overlaps: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return overlaps
 
 
-def _trimmed(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _trim(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return an image [C, H, W] without the padding below and on the right, where all is NaN."""
     there = np.isfinite(image).any(axis=0)
     if not there.any():
@@ -123,7 +124,7 @@ def _draw(
     """Draw one image in its own pixels, and its boxes."""
     height, width = size
     axes.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
-    for name, prefix, i in outlined(row):
+    for name, prefix, i in boxes_to_draw(row):
         box, (style, points) = outline(row, prefix, i), LINES[name]
         axes.add_patch(Polygon(box, fill=False, lw=points, ls=style, ec=COLOURS[name]))
         (left, top), (_, bottom) = box.min(axis=0), box.max(axis=0)

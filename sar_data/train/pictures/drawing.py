@@ -1,4 +1,4 @@
-"""Where the pictures of a split go, what their titles begin with, and the images that they show."""
+"""What the pictures of a split have in common: folder, beginning of the title, and images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Some images of a split by key, as its build stores them: for pictures, never for figures."""
+"""Some images of a split by key, as its build stores them: for pictures, not for metrics."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 FAST = 1  # zlib's level: a mask of 256 × 256 takes a fraction of a millisecond, and some per cent more bytes
 
 
-def encoded(mask: Array, classes: int) -> bytes:
+def encode(mask: Array, classes: int) -> bytes:
     """Return a mask [y, x] of class numbers as PNG."""
     image = Image.fromarray(np.ascontiguousarray(mask, np.uint8))
     image.putpalette(palette(classes).tobytes())
@@ -24,14 +24,14 @@ def encoded(mask: Array, classes: int) -> bytes:
     return buffer.getvalue()
 
 
-def decoded(png: bytes) -> npt.NDArray[np.uint8]:
-    """Return the class numbers uint8 [y, x] of a mask that `encoded` wrote."""
+def decode(png: bytes) -> npt.NDArray[np.uint8]:
+    """Return the class numbers uint8 [y, x] of a mask that `encode` wrote."""
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         return np.array(image)
 
 
-def resized(mask: Array, shape: tuple[int, int]) -> Array:
+def resize(mask: Array, shape: tuple[int, int]) -> Array:
     """Return a mask at another height and width, of the nearest pixels."""
     rows, columns = ((np.arange(to) + 0.5) * length // to for to, length in zip(shape, mask.shape, strict=True))
-    found: Array = mask[rows.astype(np.intp)[:, None], columns.astype(np.intp)]
-    return found
+    pixels: Array = mask[rows.astype(np.intp)[:, None], columns.astype(np.intp)]
+    return pixels

@@ -33,7 +33,7 @@ def draw(path: Path, cells: Sequence[Cell], head: str, note: str, legend: Sequen
     wide = max((len(cell.pictures) for cell in cells), default=1)
     columns = max(1, min(len(cells), 6 if wide == 1 else 2))
     across = wide * CELL + (wide - 1) * BETWEEN
-    fitted = [cell._replace(lines=_fitted(cell.lines, CHARACTERS * wide)) for cell in cells]
+    fitted = [cell._replace(lines=_fit(cell.lines, CHARACTERS * wide)) for cell in cells]
     rows = [fitted[i : i + columns] for i in range(0, len(fitted), columns)]
     tall = [_height(row) + GAP + LINE * (0.6 + max(len(cell.lines) for cell in row)) for row in rows]
     width = max(2 * SIDE + columns * (across + GAP) - GAP, NARROWEST)
@@ -49,15 +49,15 @@ def draw(path: Path, cells: Sequence[Cell], head: str, note: str, legend: Sequen
     save(figure, path)
 
 
-def _fitted(lines: list[Line], characters: int) -> list[Line]:
-    """Return lines that fit below a cell: long ones wrapped, and what has no room counted."""
-    found: list[Line] = []
+def _fit(lines: list[Line], characters: int) -> list[Line]:
+    """Return lines that fit below a cell: long lines are wrapped, lines without room are counted."""
+    shown: list[Line] = []
     for i, (kind, text) in enumerate(lines):
         wrapped = textwrap.wrap(text, characters, subsequent_indent="   ") or [""]
-        if len(found) + len(wrapped) > MOST_LINES - (i + 1 < len(lines)):
-            return [*found, ("key", f"and {len(lines) - i} more")]
-        found += [(kind, part) for part in wrapped]
-    return found
+        if len(shown) + len(wrapped) > MOST_LINES - (i + 1 < len(lines)):
+            return [*shown, ("key", f"and {len(lines) - i} more")]
+        shown += [(kind, part) for part in wrapped]
+    return shown
 
 
 def _height(row: list[Cell]) -> float:

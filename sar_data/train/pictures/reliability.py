@@ -1,4 +1,4 @@
-"""The reliability diagram: the share of right answers by confidence, and how many answers have it."""
+"""The reliability diagram: the share of right predictions by confidence, and the count of predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sar_data.train.predictions import BINS, kind_of
 from sar_data.views.figure import save
 
 CHARACTERS = 42  # of a line of the title and of the legend
-# Of each kind of task: what is right, and what is counted.
+# Of each kind of task: the labels of both axes.
 AXES = {
     "multiclass": ("share of right answers", "samples"),
     "multilabel": ("share of positives", "labels"),
@@ -31,16 +31,16 @@ def draw(path: Path, predictions: pa.Table, classes: Sequence[str], metrics: Map
     """Draw the reliability of a split's predictions, whose `metrics` are known, to the file `path`."""
     ece = metrics["calibration"]["ece"]
     figure = Figure(figsize=(4.4, 5.6), dpi=DPI, facecolor="white", layout="constrained")
-    told = title if ece is None else f"{title}: expected calibration error {ece:.3f}"
-    figure.suptitle("\n".join(textwrap.wrap(told, CHARACTERS)), fontsize=10, fontweight="bold")
+    heading = title if ece is None else f"{title}: expected calibration error {ece:.3f}"
+    figure.suptitle("\n".join(textwrap.wrap(heading, CHARACTERS)), fontsize=10, fontweight="bold")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     right, counted = AXES[kind_of(predictions)]
-    found = reliability_of(predictions, classes)
-    _shares(upper, found)
+    reliability = reliability_of(predictions, classes)
+    _shares(upper, reliability)
     upper.set(ylabel=right, xlim=(0, 1), ylim=(0, 1))
     upper.legend(frameon=False, fontsize=8, loc="upper left", borderaxespad=0.0)
-    there = found.counts > 0
-    lower.bar(_centres()[there], found.counts[there], 0.92 / BINS, color=COLOURS[5])
+    there = reliability.counts > 0
+    lower.bar(_centres()[there], reliability.counts[there], 0.92 / BINS, color=COLOURS[5])
     lower.set(xlabel="confidence", ylabel=counted, yscale="log")
     lower.yaxis.set_major_formatter(lambda count, _: compact(round(count)))
     lower.yaxis.set_minor_formatter(lambda count, _: "")
@@ -50,20 +50,20 @@ def draw(path: Path, predictions: pa.Table, classes: Sequence[str], metrics: Map
     save(figure, path)
 
 
-def _shares(axes: Axes, found: Reliability) -> None:
-    there = found.counts > 0
+def _shares(axes: Axes, reliability: Reliability) -> None:
+    there = reliability.counts > 0
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="calibrated", zorder=1)
-    axes.bar(_centres()[there], found.right[there], 0.92 / BINS, color="#9fc3de", zorder=2)
-    # Of few places the share says little: a bar of one deviation says how little.
+    axes.bar(_centres()[there], reliability.right[there], 0.92 / BINS, color="#9fc3de", zorder=2)
+    # With few units a share is uncertain: the bar of one standard deviation shows by how much.
     axes.errorbar(
-        found.confidence[there],
-        found.right[there],
-        found.deviation[there],
+        reliability.confidence[there],
+        reliability.right[there],
+        reliability.deviation[there],
         fmt="o",
         color=COLOURS[0],
         markersize=4,
         linewidth=1,
-        label="\n".join(textwrap.wrap(f"± 1 σ over {found.units}", CHARACTERS)),
+        label="\n".join(textwrap.wrap(f"± 1 σ over {reliability.units}", CHARACTERS)),
     )
 
 

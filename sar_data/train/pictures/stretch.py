@@ -11,21 +11,21 @@ import numpy.typing as npt
 from sar_data.views import stretch
 
 Floats = npt.NDArray[np.float32]
-MOST_PIXELS = 512  # of a side that is drawn; more is thinned
+MOST_PIXELS = 512  # of a side of a picture; longer sides are thinned
 
 
-def stretched(images: Sequence[Floats], units: Mapping[str, str]) -> tuple[list[Floats], str]:
-    """Return pictures [y, x, 3] in 0–1 of images [band, y, x], thinned, and in words what was done.
+def stretch_images(images: Sequence[Floats], units: Mapping[str, str]) -> tuple[list[Floats], str]:
+    """Return pictures [y, x, 3] in 0–1 of images [band, y, x], thinned, and a note that says how they were stretched.
 
     `units` are band → unit, in the order of the images' bands; they are stretched as `sar-data show` does.
     """
     if not images:
         return [], ""
-    pictures, note = stretch.stretch([np.stack([thinned(plane) for plane in image]) for image in images], units)
-    return [np.broadcast_to(one, (*one.shape[:2], 3)) for one in pictures], note
+    pictures, note = stretch.stretch([np.stack([thin(plane) for plane in image]) for image in images], units)
+    return [np.broadcast_to(picture, (*picture.shape[:2], 3)) for picture in pictures], note
 
 
-def thinned(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def thin(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return every n-th pixel of an image [y, x], so that no side is longer than what is drawn."""
     step = max(1, -(-max(plane.shape) // MOST_PIXELS))
     return plane[::step, ::step]

@@ -1,4 +1,4 @@
-"""Self-supervised pretraining: the job behind `pretrain`, which predicts patches that an encoder does not see."""
+"""Self-supervised pretraining: the job behind `pretrain`, which predicts the masked patches of images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sar_data.train.augment import MASK, dates
 from sar_data.train.augment.draws import seeds
 from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation
-from sar_data.train.augment.steps import parsed
+from sar_data.train.augment.steps import parse
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.models.encoder import Backbone
@@ -34,8 +34,8 @@ class Pretraining:
     """Train a masked autoencoder on the images of train; see sar_data.train.jobs.Job.
 
     The sums are the squared error of each masked patch, a mean over its values, and how many patches are masked: the
-    loss is their quotient, MAE's, for a batch of any size. What an encoder sees has added noise where asked for;
-    targets are of the image without it.
+    loss is their quotient, MAE's, for a batch of any size. Where noise is asked for, the encoder sees images with it;
+    targets are of the images without it.
     """
 
     linear = True
@@ -64,15 +64,15 @@ class Pretraining:
     def value(self, sums: Tensor) -> Tensor:
         return sums[0] / sums[1]
 
-    def watched(self, epoch: int) -> dict[str, float]:
+    def watch(self, epoch: int) -> dict[str, float]:
         due = epoch % self._settings.watch_every == 0 or epoch >= self._settings.epochs
         return self._watch() if self._watch is not None and due else {}
 
     def show(self, drawing: Drawing, keys: Sequence[str]) -> None:
-        """Write a sheet of what is seen of some images, what is predicted, and what is true."""
+        """Write a sheet of some images: their visible patches, the predictions, and the truth."""
         chosen = [keys[place] for place in spread(len(keys), SHOWN)]
         stored = torch.stack([torch.from_numpy(image) for image, _ in drawing.images(chosen)])
-        images = self._prepare(stored if stored.ndim == 4 else dates.drawn(stored, torch.zeros(len(stored))))
+        images = self._prepare(stored if stored.ndim == 4 else dates.draw(stored, torch.zeros(len(stored))))
         where = order(torch.arange(len(chosen)), self.model.patches)
         device = next(self.model.parameters()).device
         with torch.inference_mode():
@@ -85,7 +85,7 @@ class Pretraining:
         """Return images [n, C, H, W] in physical units as the encoder sees them."""
         settings, given = self._settings, self._input
         prepare = Preparation(
-            parsed(settings.augment),
+            parse(settings.augment),
             given.normalizer(settings.normalize),
             size=self._side,
             power=power_of(settings.resample, given.units, settings.normalize, given.figures),
@@ -94,7 +94,7 @@ class Pretraining:
         return prepared
 
     def _order(self, batch: Batch) -> Tensor:
-        """Return the order of each image's patches, the first of which are seen."""
+        """Return the order of each image's patches, of which the first are visible."""
         return order(sent(seeds(batch["chance"][:, MASK]), batch["image"].device), self.model.patches)
 
     def _targets(self, batch: Batch) -> Tensor:
@@ -104,12 +104,12 @@ class Pretraining:
     def _count_masked(self, batch: Batch) -> Tensor:
         images: Tensor = batch["image"]
         count = len(images) * (self.model.patches - self.model.seen)
-        return images.new_full((), count, dtype=torch.float32)  # without a copy, which a GPU would be waited for
+        return images.new_full((), count, dtype=torch.float32)  # without a copy, for which the processor would wait
 
 
 def target(encoder: Backbone, settings: Pretrain) -> Target:
     """Return what is predicted of a patch."""
-    patch = encoder.patch or 1  # which the autoencoder refuses
+    patch = encoder.patch or 1  # the autoencoder refuses an encoder without patches
     return Target(settings.target, patch, len(encoder.channels), settings.mgf_radii, settings.standardize)
 
 

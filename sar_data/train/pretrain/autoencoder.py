@@ -18,8 +18,9 @@ TOKEN_STD = 0.02
 class Autoencoder(nn.Module):
     """Predict `values` numbers of each patch from int(L · (1 - ratio)) patches of an image.
 
-    All numbers begin as MAE's: Xavier's uniform ones, a patch embedding as if it were linear, sine-cosine positions
-    that are not trained. Raises UsageError for an encoder that is no plain ViT with a class token.
+    Parameters are initialised as in MAE: Xavier's uniform distribution, a patch embedding as if it were linear,
+    sine-cosine positions that are not trained. Raises UsageError for an encoder that is no plain ViT with a class
+    token.
     """
 
     def __init__(self, encoder: Backbone, values: int, ratio: float, *, width: int, depth: int, heads: int) -> None:
@@ -38,14 +39,14 @@ class Autoencoder(nn.Module):
             nn.init.normal_(token, std=TOKEN_STD)
 
     def forward(self, images: Tensor, order: Tensor) -> Tensor:
-        """Return [B, L, values] of images [B, C, H, W]; of an order [B, L] of the patches the first are seen."""
+        """Return [B, L, values] of images [B, C, H, W]; the first patches in the order [B, L] are visible."""
         predicted: Tensor = self.decoder(self.encode(images, order), order)
         return predicted
 
     def encode(self, images: Tensor, order: Tensor) -> Tensor:
         """Return the encoder's tokens [B, 1 + seen, width]: the class token, then the patches in their order."""
         net = self.encoder.net
-        grid = net.patch_embed(images)  # some networks of timm leave it in rows and columns
+        grid = net.patch_embed(images)  # some networks of timm keep rows and columns
         tokens = grid.flatten(1, -2) + net.pos_embed[:, 1:]
         places = order[:, : self.seen, None].expand(-1, -1, tokens.shape[2])
         first = (net.cls_token + net.pos_embed[:, :1]).expand(len(images), -1, -1)
@@ -57,7 +58,7 @@ class Autoencoder(nn.Module):
 
 
 def _grid(encoder: Backbone) -> tuple[int, int]:
-    """Return rows and columns of an encoder's patches; raise UsageError for an encoder that cannot leave some out."""
+    """Return rows and columns of the patches; raise UsageError for an encoder that cannot leave patches out."""
     net = encoder.net
     plain = encoder.kind == "vit" and encoder.name not in (*VARIANTS, *OWN)
     if not plain or net.cls_token is None or net.num_prefix_tokens != 1:

@@ -1,4 +1,4 @@
-"""The decoder of a masked autoencoder: a small ViT that sees what the encoder says of some patches and predicts all."""
+"""The decoder of a masked autoencoder: a small ViT that predicts all patches from the encoder's tokens of some."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Norm(nn.LayerNorm):
 class Decoder(nn.Module):
     """Predict `values` numbers of every patch on a grid (rows, columns), from an encoder's tokens of width `encoded`.
 
-    It is MAE's (arXiv:2111.06377), and FG-MAE's: 512 wide, 8 blocks, 16 heads. What is not seen is one learnt token at
-    fixed places.
+    It is MAE's (arXiv:2111.06377), and FG-MAE's: 512 wide, 8 blocks, 16 heads. A masked patch is one learnt token,
+    with the fixed encoding of its position.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Histograms of oriented gradients as FG-MAE has them (github.com/zhu-xlab/FGMAE at 1144e55, models_mae.py).
 
-They are not those of Dalal and Triggs: gradients are Sobel's and weighed by a Gaussian in windows of 16 pixels, each
+They are not those of Dalal and Triggs: gradients are Sobel's and weighted by a Gaussian in windows of 16 pixels, each
 pixel votes for one bin, and a cell is normalized alone. A gain of a band, or an offset, changes none of them.
 """
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BINS = 9
-WINDOW = 16  # pixels that one Gaussian weighs
+WINDOW = 16  # pixels that one Gaussian covers
 CELLS = 2  # of a patch, down and along
 
 
@@ -26,7 +26,7 @@ def histograms(images: Tensor, patch: int) -> Tensor:
     """Return float32 [B, L, C · 9 · 4] of images [B, C, H, W], whose sides windows of 16 pixels and patches tile.
 
     A patch has channel, bin, row of cells, column of cells. Bins have hard edges, so that sums are of double precision:
-    what is 0 is then on the same side of 0 on every device.
+    a sum of 0 then has the same sign on every device.
     """
     cell = patch // CELLS
     down, along = _gradients(images.double())

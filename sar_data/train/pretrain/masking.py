@@ -13,7 +13,7 @@ from sar_data.train.augment.speckle import uniform
 
 
 def seen(patches: int, ratio: float) -> int:
-    """Return how many of an image's patches are seen; raise UsageError where none is, or none is left to predict."""
+    """Return how many of an image's patches are seen; raise UsageError where none or all are."""
     kept = int(patches * (1 - ratio))
     if not 0 < kept < patches:
         raise UsageError(
@@ -26,7 +26,7 @@ def seen(patches: int, ratio: float) -> int:
 def order(seeds: Tensor, patches: int) -> Tensor:
     """Return int64 [B, patches], a random order of each sample's patches, of which the first are seen.
 
-    `seeds` int64 [B] decide all: a sample has the same mask in any batch and on any rank.
+    `seeds` int64 [B] decide the order: a sample has the same mask in any batch and on any rank.
     """
     return uniform(seeds, (patches,)).argsort(dim=1, stable=True)
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLOOR = 1e-2  # added to amplitudes in 0 … 1, as published: below it a gain is not without effect
+FLOOR = 1e-2  # added to amplitudes in 0 … 1, as published; amplitudes below it are not invariant to gain
 
 
 def gradients(images: Tensor, radii: Sequence[int]) -> Tensor:
@@ -26,7 +26,7 @@ def gradients(images: Tensor, radii: Sequence[int]) -> Tensor:
 
 def _gradient(images: Tensor, radius: int) -> Tensor:
     height, width = images.shape[-2:]
-    # Of two halves that share their centre line; double precision, for sums of a whole image are subtracted.
+    # Both halves include the centre line. Double precision, for sums over a whole image are subtracted.
     wide = F.pad(images.double(), (radius,) * 4, mode="reflect") + FLOOR
     whole = F.pad(wide.cumsum(2).cumsum(3), (1, 0, 1, 0))
     side = 2 * radius + 1

@@ -1,4 +1,4 @@
-"""A sheet of what an autoencoder sees of some images, what it predicts of them, and what is true."""
+"""A sheet of images as an autoencoder sees them, its predictions, and the truth."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 
 from sar_data.train.pictures.mosaic import CHARACTERS, Cell, draw
-from sar_data.train.pictures.stretch import stretched
+from sar_data.train.pictures.stretch import stretch_images
 from sar_data.train.pretrain.hog import BINS, CELLS
 from sar_data.train.pretrain.patches import FLOOR, cut, join
 from sar_data.train.pretrain.targets import Target
 
 Floats = npt.NDArray[np.float32]
-STRETCH = (2, 98)  # per cent of what is true that are black and white
+STRETCH = (2, 98)  # percentiles of the truth that are black and white
 
 
 def sheet(
     path: Path, target: Target, images: Tensor, hidden: Tensor, predicted: Tensor, keys: Sequence[str], title: str
 ) -> None:
-    """Draw images [n, C, S, S] whose patches `hidden` bool [n, L] were not seen, and what was `predicted` of them.
+    """Draw images [n, C, S, S], whose `hidden` bool [n, L] patches were masked, and the values `predicted` for them.
 
-    Pixels are put where they were not seen. Histograms are drawn as strokes along edges, gradients by ratio as the mean
-    of all scales; both beside the true ones.
+    Predicted pixels are put in the place of masked ones. Histograms are drawn as strokes along edges, gradients by
+    ratio as the mean of all scales; both beside the truth.
     """
     units = dict.fromkeys(_names(images.shape[1]), "")
     patches = cut(images, target.patch)
@@ -38,13 +38,13 @@ def sheet(
             values = predicted * (patches.var(2, keepdim=True) + FLOOR).sqrt() + patches.mean(2, keepdim=True)
         whole = join(torch.where(hidden[..., None], values, patches), target.patch)
         rows = [seen, whole, images]
-        pictures, note = stretched([image.numpy() for row in rows for image in row], units)
-        shown, words = pictures, "seen, predicted where it was not, original"
+        pictures, note = stretch_images([image.numpy() for row in rows for image in row], units)
+        shown, words = pictures, "visible, completed by prediction, original"
     else:
-        pictures, note = stretched([image.numpy() for row in (seen, images) for image in row], units)
+        pictures, note = stretch_images([image.numpy() for row in (seen, images) for image in row], units)
         drawn = _greys(*(_picture(target, values) for values in (predicted, target(images))))
         half = len(images)
-        shown, words = [*pictures[:half], *drawn, *pictures[half:]], "seen, predicted, true, original"
+        shown, words = [*pictures[:half], *drawn, *pictures[half:]], "visible, predicted, true, original"
     count = len(shown) // len(images)
     cells = [
         Cell([shown[part * len(images) + i] for part in range(count)], [("key", key[:CHARACTERS])])
@@ -80,7 +80,7 @@ def strokes(values: Tensor, patch: int) -> Tensor:
 
 
 def _greys(predicted: Tensor, true: Tensor) -> list[Floats]:
-    """Return grey pictures [y, x, 3] of both, stretched as the true ones are."""
+    """Return grey pictures [y, x, 3] of both, both stretched by the quantiles of the truth."""
     low, high = np.percentile(true.numpy(), STRETCH)
     both = ((torch.cat([predicted, true]).numpy() - low) / max(high - low, 1e-6)).clip(0, 1)
     return [np.broadcast_to(grey[..., None], (*grey.shape, 3)) for grey in both]

@@ -15,7 +15,7 @@ from sar_data.train.pretrain.patches import cut, standardize
 
 @dataclass(frozen=True)
 class Target:
-    """What patches of `patch` pixels are described by: `name` is pixel, hog or mgf, of images of some channels.
+    """The target of patches of `patch` × `patch` pixels: `name` is pixel, hog or mgf, of images of some channels.
 
     `radii` are those of mgf's windows. With `standardize` the values of each patch have mean 0 and variance 1.
     """
@@ -27,7 +27,7 @@ class Target:
     standardize: bool
 
     def check(self, side: int, normalize: str) -> None:
-        """Raise UsageError for images of `side` pixels, or a normalization, that the target is not made for."""
+        """Raise UsageError for images of `side` pixels, or a normalization, that the target does not fit."""
         if self.name == "hog" and (self.patch % hog.CELLS or side % hog.WINDOW):
             raise UsageError(
                 f"target hog: expected images that windows of {hog.WINDOW} pixels tile and patches of an even side, "

@@ -1,4 +1,4 @@
-"""What an encoder is good for while it is pretrained: the classes of another build, by kNN of its features."""
+"""The quality of an encoder during pretraining: kNN by its features for the classes of another build."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEIGHBOURS, TEMPERATURE = 20, 0.07  # as a probe's
 
 
 class Watch:
-    """kNN by an encoder's features among the train samples of a labelled build, judged on its val samples, else test.
+    """kNN by an encoder's features among the train samples of a labelled build, scored on its val samples, else test.
 
     Images are prepared as they are for pretraining, without augmentation. Raises UsageError for a build that has other
     bands, no classes, or no such samples.
@@ -39,7 +39,7 @@ class Watch:
             raise UsageError(f"`watch={self._build}`: expected val or test samples, found train alone")
 
     def __call__(self) -> dict[str, float]:
-        """Return overall accuracy, of several labels mAP micro; nothing where features are no numbers."""
+        """Return overall accuracy, of several labels mAP micro; nothing where features are not finite."""
         with closing(self._open()) as data:
             known, targets = self._features(data, "train")
             asked, truth = self._features(data, self._judged)

@@ -24,6 +24,7 @@ from safetensors.torch import save
 from sar_data.errors import RunError, UsageError
 from sar_data.system import durable
 from sar_data.text import csv_lines
+from sar_data.train.augment.steps import of_evaluation
 from sar_data.train.classification import CHOSEN_BY, Verdict
 from sar_data.train.data import CARVED, Data
 from sar_data.train.models import HEADS
@@ -125,7 +126,7 @@ def _check(settings: Probe, data: Data, aside: int) -> None:
         )
     if settings.views > 1 and not settings.augment:
         raise UsageError(f"views {settings.views}: without `augment=…` all views would be the same")
-    if settings.views == 1 and any(not step.startswith("drae") for step in settings.augment):
+    if settings.views == 1 and of_evaluation(settings.augment) != settings.augment:
         raise UsageError(
             f"augment {','.join(settings.augment)}: the first view is not augmented: take `views=2` or more"
         )

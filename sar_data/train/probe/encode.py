@@ -18,7 +18,7 @@ import torch
 import xxhash
 
 from sar_data.errors import RunError
-from sar_data.train.augment.steps import parsed
+from sar_data.train.augment.steps import parse
 from sar_data.train.data import Data
 from sar_data.train.jobs import Batch
 from sar_data.train.models.encoder import Backbone
@@ -93,7 +93,7 @@ class Encoding:
             "encoder": [self._encoder.name, self._digest],
             "precision": settings.amp,
             "images": [data.channels, settings.normalize, settings.crop, settings.pad, data.side, settings.centre],
-            "tone": parsed(settings.augment).get("drae"),  # which also applies to view 0
+            "tone": parse(settings.augment).get("drae"),  # which also applies to view 0
             "view": [settings.augment, settings.seed, view] if view else None,
         }
         if data.together.statistics == "joint":

@@ -66,7 +66,7 @@ class Training:
         """Train to the last epoch and return the log; raise Halted at a signal once all is saved."""
         if isinstance(self._job, Unlabelled) and not self._position.step:
             self._mode(training=False)
-            for name, value in self._job.watched(0).items():
+            for name, value in self._job.watch(0).items():
                 self._folder.say(f"before training: {name} {value:.3f}")
         while (epoch := len(self._position.rows)) < self._settings.epochs:
             if self._loader.epoch == epoch:  # otherwise its steps are done, and the evaluation remains
@@ -163,7 +163,7 @@ class Training:
         due = (epoch + 1) % settings.eval_every == 0 or epoch + 1 >= settings.epochs
         if isinstance(self._job, Unlabelled):
             self._mode(training=False)
-            row |= self._job.watched(epoch + 1)
+            row |= self._job.watch(epoch + 1)
         if isinstance(self._job, Job) and select != "last" and due:
             table, score = self.score(select, save=True)
             if (loss := self._job.loss(table)) is not None:

@@ -78,7 +78,7 @@ class Segmentation:
         counts = count_confusions(target.cpu().numpy(), predicted, count)
         padded = "window" in batch and not self._resized
         sizes = batch["window"][:, 2:].tolist() if padded else [shape] * len(predicted)
-        pictures = [masks.encoded(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
+        pictures = [masks.encode(mask[:h, :w], count) for mask, (h, w) in zip(predicted, sizes, strict=True)]
         sums = torch.stack(
             [self._loss.sums(sample[None], true[None]) for sample, true in zip(logits, target, strict=True)]
         )
@@ -105,9 +105,9 @@ class Segmentation:
         part = predictions.take(pa.array(spread(len(predictions), SHOWN), pa.int64()))
         keys, rows = part["key"].to_pylist(), list[tuple[Any, Any, Any]]()
         for (image, true), png in zip(drawing.images(keys), part["mask"].to_pylist(), strict=True):
-            truth, mask = np.asarray(true), masks.decoded(png)
+            truth, mask = np.asarray(true), masks.decode(png)
             if self._resized:
-                mask = masks.resized(mask, (truth.shape[0], truth.shape[1]))
+                mask = masks.resize(mask, (truth.shape[0], truth.shape[1]))
             height, width = mask.shape
             rows.append((image[..., :height, :width], truth[:height, :width], mask))
         shown = Segments(keys, *zip(*rows, strict=True))
