@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from sar_data.errors import UsageError
 from sar_data.train.detect import DETECTORS
-from sar_data.train.detect.detectors import Counted, Grid
+from sar_data.train.detect.detectors import CountingSampler, Grid
 from sar_data.train.detect.necks import Coarsest
 from sar_data.train.losses import backward
 from sar_data.train.models import backbone
@@ -176,8 +176,8 @@ def test_gradients_of_one_batch_of_fcos_are_those_of_its_halves_on_two_ranks(nam
 def test_gradients_of_two_stages_are_those_of_their_halves_where_the_samplers_take_all(name: str) -> None:
     # Which proposals are taken is drawn, an image at a time; where all are taken, nothing is left to chance.
     model = steady(detector(name))
-    model.rpn.fg_bg_sampler = Counted(10**6, 1.0)
-    model.roi_heads.fg_bg_sampler = Counted(10**6, 1.0)
+    model.rpn.fg_bg_sampler = CountingSampler(10**6, 1.0)
+    model.roi_heads.fg_bg_sampler = CountingSampler(10**6, 1.0)
     images, targets = batch(4, boxes=(3, 1, 0, 0))
     whole = gradients(model, [(images, targets)])
     halves = gradients(model, [(images[:2], targets[:2]), (images[2:], targets[2:])])

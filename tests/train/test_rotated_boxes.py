@@ -134,7 +134,7 @@ def test_midpoint_offsets_give_back_20_000_boxes(slender: bool) -> None:
 
 def test_boxes_in_the_frame_of_proposals_come_back_and_swap_their_sides() -> None:
     some, proposals = boxes.canonical(drawn(2000, 8)), boxes.canonical(drawn(2000, 9))
-    coder = coders.Turned()
+    coder = coders.RotatedDeltas()
     deltas = coder.encode(some, proposals)
     assert float(deltas[:, 4].abs().max()) * 0.1 <= math.pi / 4 + 1e-9
     assert corner_error(coder.decode(deltas, proposals), some) < 1e-6
@@ -198,7 +198,7 @@ def test_what_lies_under_boxes_is_roi_align_s_where_they_are_not_turned() -> Non
         turned = torch.cat([centres, sizes, torch.full((3, 1), degrees)], dim=1)
         if degrees == 90:
             turned[:, 2:4] = sizes.flip(1)
-        found = align.aligned(features, turned, 4.0)
+        found = align.align(features, turned, 4.0)
         expected = roi_align(features[None], [flat], 7, 0.25, sampling_ratio=2, aligned=True)
         # What lies along the width comes first: at 90° that is the image's y axis.
         expected = {0.0: expected, 90.0: expected.transpose(2, 3).flip(2), 180.0: expected.flip(2, 3)}[degrees]
@@ -208,7 +208,7 @@ def test_what_lies_under_boxes_is_roi_align_s_where_they_are_not_turned() -> Non
 def test_each_box_is_looked_at_in_its_image_and_in_the_map_of_its_size() -> None:
     maps = [torch.stack([torch.full((1, 64 >> i, 64 >> i), 10.0 * i + b) for b in (1, 2)]) for i in range(3)]
     some = [torch.tensor([[60.0, 60, side, side, 20] for side in sides]) for sides in ((20, 400), (130, 60, 111))]
-    found = align.pooled(maps, (4, 8, 16), some)
+    found = align.pool(maps, (4, 8, 16), some)
     assert found.shape == (5, 1, 7, 7)
     assert [float(one.mean()) for one in found] == pytest.approx([1, 21, 12, 2, 2])
     assert all(float(one.std()) < 1e-5 for one in found)

@@ -21,7 +21,7 @@ from sar_data.labels.boxes import corners
 from sar_data.sealed.opened import Build
 from sar_data.train import preset
 from sar_data.train import training as run
-from sar_data.train.detect.tiles import tiled
+from sar_data.train.detect.tiles import detect_in_tiles
 from sar_data.train.detect.truth import Truth
 from sar_data.train.predictions import read
 from sar_data.train.reported import report
@@ -156,7 +156,7 @@ def test_rotated_boxes_of_tiles_are_put_together_in_the_image() -> None:
     y, x = torch.meshgrid(torch.arange(150.0), torch.arange(170.0), indexing="ij")
     images = torch.stack([x, y])[None]
     there = torch.tensor([[20.0, 30, 30, 8, 40], [100, 60, 30, 8, -30], [150, 130, 24, 6, 80], [60, 62, 30, 10, 0]])
-    (found,) = tiled(
+    (found,) = detect_in_tiles(
         lambda images: oracle(images, there, images), images, [(150, 170)], tile=64, overlap=0.5, nms=0.1, most=20
     )
     assert len(found["rotated"]) == len(there)

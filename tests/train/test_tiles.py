@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sar_data.train.detect.tiles import Found, tiled, within
+from sar_data.train.detect.tiles import Detections, clip, detect_in_tiles
 
 TILE, OVERLAP, NMS = 32, 0.5, 0.5
 Box = tuple[int, int, int, int]
@@ -24,7 +24,7 @@ def drawn(boxes: Sequence[Box], height: int = 100, width: int = 90) -> Tensor:
     return image
 
 
-def oracle(images: Tensor) -> list[Found]:
+def oracle(images: Tensor) -> list[Detections]:
     """Find what is drawn in each tile, as far as it reaches; a piece is as sure of itself as a whole."""
     found = []
     for image in images[:, 0]:
@@ -45,9 +45,9 @@ def oracle(images: Tensor) -> list[Found]:
     return found
 
 
-def looked(images: Tensor, sizes: Sequence[tuple[int, int]] | None = None, most: int = 100) -> list[Found]:
+def looked(images: Tensor, sizes: Sequence[tuple[int, int]] | None = None, most: int = 100) -> list[Detections]:
     sizes = sizes or [(images.shape[2], images.shape[3])] * len(images)
-    return tiled(oracle, images, sizes, tile=TILE, overlap=OVERLAP, nms=NMS, most=most)
+    return detect_in_tiles(oracle, images, sizes, tile=TILE, overlap=OVERLAP, nms=NMS, most=most)
 
 
 @st.composite
@@ -74,13 +74,13 @@ def test_every_object_smaller_than_the_overlap_is_found_once_and_whole(boxes: li
 def test_a_piece_of_another_class_stays() -> None:
     image = drawn([(24, 8, 40, 16)])
 
-    def confused(images: Tensor) -> list[Found]:
+    def confused(images: Tensor) -> list[Detections]:
         return [
             {**one, "labels": torch.where(one["boxes"][:, 2] - one["boxes"][:, 0] < 16, 7, one["labels"])}
             for one in oracle(images)
         ]
 
-    (found,) = tiled(confused, image, [(100, 90)], tile=TILE, overlap=OVERLAP, nms=NMS, most=9)
+    (found,) = detect_in_tiles(confused, image, [(100, 90)], tile=TILE, overlap=OVERLAP, nms=NMS, most=9)
     assert sorted(set(found["labels"].tolist())) == [1, 7]
 
 
@@ -97,12 +97,12 @@ def test_no_padding_is_looked_at_and_all_batches_have_one_shape() -> None:
         image[:, :height, :width] = 0
     shapes = []
 
-    def seen(part: Tensor) -> list[Found]:
+    def seen(part: Tensor) -> list[Detections]:
         shapes.append(tuple(part.shape))
         assert not part.any()
         return oracle(part)
 
-    tiled(seen, images, sizes, tile=TILE, overlap=OVERLAP, nms=NMS, most=9)
+    detect_in_tiles(seen, images, sizes, tile=TILE, overlap=OVERLAP, nms=NMS, most=9)
     assert set(shapes) == {(3, 1, TILE, TILE)}
     assert len(shapes) == 5 * 3  # as many as the second image has
 
@@ -121,13 +121,13 @@ def test_the_sums_of_an_image_are_those_of_its_tiles_with_the_boxes_of_each() ->
     targets = [{"boxes": boxes, "labels": torch.tensor([1, 0])} for _ in images]
     there = []
 
-    def counting(part: Tensor, own: list[Found]) -> list[Found]:
+    def counting(part: Tensor, own: list[Detections]) -> list[Detections]:
         there.extend(own)
         return [
             {**one, "sums": torch.tensor([1.0, len(two["boxes"])])} for one, two in zip(oracle(part), own, strict=True)
         ]
 
-    found = tiled(
+    found = detect_in_tiles(
         counting, images, [(TILE, TILE), (TILE + 8, TILE + 8)], targets, tile=TILE, overlap=OVERLAP, nms=NMS, most=9
     )
     assert found[0]["sums"].tolist() == [1, 1]
@@ -153,6 +153,6 @@ def test_no_more_than_the_best_are_kept() -> None:
 @pytest.mark.parametrize("count", [0, 3])
 def test_boxes_are_cut_to_the_image_and_those_beyond_it_are_dropped(count: int) -> None:
     boxes = torch.tensor([[-5.0, 2, 10, 12], [8, 8, 30, 30], [20, 20, 30, 30]])[:count]
-    found = within({"boxes": boxes, "scores": torch.tensor([0.9, 0.8, 0.7])[:count]}, (15, 20), 10)
+    found = clip({"boxes": boxes, "scores": torch.tensor([0.9, 0.8, 0.7])[:count]}, (15, 20), 10)
     assert found["boxes"].tolist() == [[0, 2, 10, 12], [8, 8, 20, 15]][: max(count - 1, 0)]
     assert len(found["scores"]) == len(found["boxes"])

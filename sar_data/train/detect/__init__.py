@@ -15,7 +15,7 @@ from sar_data.train.data import Data
 from sar_data.train.detect.detectors import FasterRcnn, Fcos
 from sar_data.train.detect.oriented_rcnn import OrientedRcnn
 from sar_data.train.detect.rotated_fcos import RotatedFcos
-from sar_data.train.detect.tiles import tiled, within, zoomed
+from sar_data.train.detect.tiles import clip, detect_in_tiles, rescale
 from sar_data.train.detect.truth import BOXES, Truth, Truths
 from sar_data.train.jobs import Batch, Forward
 from sar_data.train.metrics import calibration, headline
@@ -39,9 +39,9 @@ DETECTORS: dict[str, type[Any]] = {
 class Detection:
     """Train and evaluate a detector; see sar_data.train.jobs.Job.
 
-    Evaluation is of whole images, at once or in tiles, and in pixels as stored: predictions and truth compare with
-    what `sar-data export --format coco` writes. Raises UsageError for a build without boxes, and options that would
-    evaluate parts of images.
+    Evaluation is of whole images, at once or in tiles, and in pixels as stored: predictions and truth are comparable
+    with what `sar-data export --format coco` writes. Raises UsageError for a build without boxes, and for options that
+    would evaluate parts of images.
     """
 
     chosen_by = "ap50"
@@ -70,56 +70,54 @@ class Detection:
         self.linear = self._detector.linear
 
     def sums(self, model: Forward, batch: Batch) -> Tensor:
-        found: Tensor = model(batch["image"], self._targets(batch))
-        return found
+        sums: Tensor = model(batch["image"], self._targets(batch))
+        return sums
 
     def known(self, batch: Batch) -> Tensor:
-        found: Tensor = self._detector.known(batch["image"], self._targets(batch))
-        return found
+        sums: Tensor = self._detector.known(batch["image"], self._targets(batch))
+        return sums
 
     def value(self, sums: Tensor) -> Tensor:
-        found: Tensor = self._detector.value(sums)
-        return found
+        loss: Tensor = self._detector.value(sums)
+        return loss
 
     def loss(self, predictions: pa.Table) -> float | None:
         sums = loss_sums(predictions)
         return None if sums is None else float(self._detector.value(torch.tensor(sums)))
 
     def predict(self, model: Forward, batch: Batch) -> dict[str, Any]:
-        """Return each image's boxes, best first, with scores and labels, and what the index says is there.
+        """Return each image's predicted boxes, best first, with scores and labels, and its true objects.
 
-        Of rotated boxes "boxes" are the hulls.
-
-        The sums of the loss are those of an image's tiles, where it is seen in tiles.
+        Of rotated boxes "boxes" are the hulls. The sums of the loss are over an image's tiles, where there are tiles.
         """
         images, most = batch["image"], self._settings.max_detections
         sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * len(images)
         if "window" in batch:
             windows = batch["window"].tolist()
             sizes = [(round(height * self._zoom), round(width * self._zoom)) for *_, height, width in windows]
-        targets = [_matched(one, self._numbers) for one in self._targets(batch)]
+        targets = [_keep_known(target, self._numbers) for target in self._targets(batch)]
         if self._tile:
             overlap, nms = self._settings.overlap, self._detector.overlap
-            found = tiled(model, images, sizes, targets, tile=self._tile, overlap=overlap, nms=nms, most=most)
+            boxes = detect_in_tiles(model, images, sizes, targets, tile=self._tile, overlap=overlap, nms=nms, most=most)
         else:
-            found = [within(one, size, most) for one, size in zip(model(images, targets), sizes, strict=True)]
-        found = [zoomed(one, 1 / self._zoom) for one in found]
+            boxes = [clip(item, size, most) for item, size in zip(model(images, targets), sizes, strict=True)]
+        boxes = [rescale(item, 1 / self._zoom) for item in boxes]
         kinds = ("boxes", "rotated") if self._settings.boxes == "rotated" else ("boxes",)
         return {
-            **lost(torch.stack([one["sums"] for one in found]).double().cpu().numpy()),
-            **{name: pa.array([one[name].tolist() for one in found], BOXES) for name in kinds},
-            "box_scores": pa.array([one["scores"].tolist() for one in found], pa.list_(pa.float64())),
-            "labels": pa.array([one["labels"].tolist() for one in found], pa.list_(pa.int64())),
+            **lost(torch.stack([item["sums"] for item in boxes]).double().cpu().numpy()),
+            **{name: pa.array([item[name].tolist() for item in boxes], BOXES) for name in kinds},
+            "box_scores": pa.array([item["scores"].tolist() for item in boxes], pa.list_(pa.float64())),
+            "labels": pa.array([item["labels"].tolist() for item in boxes], pa.list_(pa.int64())),
             **self._truth.columns(batch["key"]),
         }
 
     def score(self, predictions: pa.Table) -> dict[str, Any]:
         settings = self._settings
-        found = figures(predictions, self._classes, most=settings.max_detections, by=settings.by)
-        return found | {"calibration": calibration.figures(predictions, self._classes)}
+        metrics = figures(predictions, self._classes, most=settings.max_detections, by=settings.by)
+        return metrics | {"calibration": calibration.figures(predictions, self._classes)}
 
     def draw(self, drawing: Drawing, predictions: pa.Table, metrics: dict[str, Any]) -> None:
-        """Write the reliability, and a sheet of images with the boxes that were found and those that are there."""
+        """Write the reliability diagram, and a sheet of images with their true and their predicted boxes."""
         about = drawing.title(drawing.split)
         reliability.draw(drawing.file("reliability"), predictions, self._classes, metrics, about)
         title = drawing.title(f"{headline(drawing.split, self.chosen_by, metrics)}, {len(predictions):,} images")
@@ -129,9 +127,9 @@ class Detection:
         """Return the boxes and labels of each image; of rotated boxes "boxes" are the hulls."""
         targets = batch["target"]
         if self._settings.boxes == "horizontal":
-            return [{"boxes": one["boxes"], "labels": one["labels"]} for one in targets]
+            return [{"boxes": target["boxes"], "labels": target["labels"]} for target in targets]
         pairs = zip(targets, of_targets(targets), strict=True)
-        return [{"boxes": hulls(boxes), "rotated": boxes, "labels": one["labels"]} for one, boxes in pairs]
+        return [{"boxes": hulls(boxes), "rotated": boxes, "labels": target["labels"]} for target, boxes in pairs]
 
 
 def _truth(data: Data, settings: Detect) -> Truth | Truths:
@@ -139,7 +137,7 @@ def _truth(data: Data, settings: Detect) -> Truth | Truths:
     if members is None:
         return Truth(data.index, settings.by, data.matching.numbers, boxes)
     pairs = zip(members, data.builds.each, strict=True)
-    return Truths({member.name: Truth(one.index, settings.by, member.numbers, boxes) for member, one in pairs})
+    return Truths({member.name: Truth(build.index, settings.by, member.numbers, boxes) for member, build in pairs})
 
 
 def network(encoder: Backbone, classes: int, settings: Detect) -> Any:
@@ -151,7 +149,7 @@ def network(encoder: Backbone, classes: int, settings: Detect) -> Any:
 
 
 def _zoom(stored: Sequence[int], settings: Detect) -> float:
-    """Return how many pixels the model sees for one that is stored; UsageError where it would see parts of images."""
+    """Return the factor from stored pixels to the model's; UsageError where it would see parts of images."""
     if settings.centre != 1:
         raise UsageError(f"centre {settings.centre}: detect evaluates whole images: expected 1")
     if settings.image_size is None:
@@ -170,7 +168,7 @@ def _zoom(stored: Sequence[int], settings: Detect) -> float:
     return settings.image_size / height
 
 
-def _matched(target: dict[str, Tensor], numbers: Sequence[int | None]) -> dict[str, Tensor]:
-    """Return the boxes of the classes that the model has, by its numbers."""
+def _keep_known(target: dict[str, Tensor], numbers: Sequence[int | None]) -> dict[str, Tensor]:
+    """Return the boxes whose class the model knows, with the model's class numbers."""
     own = target["labels"].new_tensor([-1 if number is None else number for number in numbers])[target["labels"]]
     return {name: values[own >= 0] for name, values in {**target, "labels": own}.items()}

@@ -1,10 +1,10 @@
-"""torchvision's FCOS and Faster R-CNN on any encoder: images go in as they come, losses come out as sums.
+"""torchvision's FCOS and Faster R-CNN on any encoder: images stay as they are, losses are sums.
 
-torchvision's detectors normalize and resize what they are given, read strides off the sizes of padded maps, and divide
-their losses by counts of their own batch. Here the batch is the encoder's input to the bit, strides are the encoder's,
-and the counts come out beside the sums, so that they may be added up over micro-batches and ranks before anything is
-divided. In training a detector returns sums [K], otherwise a list of {"boxes" [n, 4], "scores" [n], "labels" [n]}, and
-of images with targets "sums" [K] of each, too, from the same maps.
+torchvision's detectors normalize and resize images, infer strides from the sizes of padded maps, and divide their
+losses by counts of their own batch. Here the batch is the encoder's input unchanged, strides are the encoder's, and
+counts are returned beside the sums, so that both may be added up over micro-batches and ranks before the division. In
+training a detector returns sums [K], otherwise a list of {"boxes" [n, 4], "scores" [n], "labels" [n]}, and for images
+with targets also "sums" [K] of each, from the same maps.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ RPN_SAMPLES, ROI_SAMPLES = (256, 0.5), (512, 0.25)  # an image, and the share of
 FCOS_NMS, RCNN_NMS = 0.6, 0.5
 
 
-class Places(FCOSHead):  # type: ignore[misc]
-    """The head of FCOS, its losses as sums."""
+class FcosHead(FCOSHead):  # type: ignore[misc]
+    """The head of FCOS, with its losses as sums."""
 
     def forward(self, maps: list[Tensor]) -> dict[str, Tensor]:
         return {name: full(values) for name, values in super().forward(maps).items()}
@@ -48,7 +48,7 @@ class Places(FCOSHead):  # type: ignore[misc]
         if not outputs:
             return {"sums": torch.stack([torch.zeros_like(positives)] * 3 + [positives])}
         means = super().compute_loss(targets, outputs, anchors, matched)
-        # torchvision has divided by this very number, which is not yet that of all ranks.
+        # torchvision has divided by this number, which is of this rank alone.
         return {"sums": torch.stack([*(mean * positives.clamp(min=1) for mean in means.values()), positives])}
 
 
@@ -56,12 +56,12 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
     """FCOS (Tian et al. 2020) with GIoU, normalized box distances and centre sampling, on strides 8 to 128.
 
     Sums are those of the focal, box and centre-ness losses, and the number of positive places, by which all three are
-    divided; that number is a matter of the targets alone.
+    divided; the targets alone decide that number.
     """
 
     linear = True
     overlap = FCOS_NMS
-    places = Places
+    head_class = FcosHead
 
     def __init__(self, encoder: Backbone, classes: int, *, channels: int, threshold: float, most: int) -> None:
         neck = Pyramid(encoder, channels, first=1, above=Coarsest(channels, channels))
@@ -70,37 +70,41 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
             neck,
             classes,
             anchor_generator=grid,
-            head=self.places(channels, 1, classes),
+            head=self.head_class(channels, 1, classes),
             score_thresh=threshold,
             nms_thresh=self.overlap,
             detections_per_img=most,
         )
-        self.transform = Untouched()
+        self.transform = NoTransform()
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
         if self.training:
             return super().forward(images, targets)["sums"]
         maps = list(self.backbone(images).values())
-        counts = [one.shape[2] * one.shape[3] for one in maps]
-        # Of a single image whose coarsest map has one value a channel, GroupNorm makes nothing.
+        counts = [level.shape[2] * level.shape[3] for level in maps]
+        # With one image and one value a channel in its coarsest map, GroupNorm has no variance.
         alone = len(images) == counts[-1] == 1
-        outputs = self.head([one.repeat(2, 1, 1, 1) for one in maps] if alone else maps)
+        outputs = self.head([level.repeat(2, 1, 1, 1) for level in maps] if alone else maps)
         outputs = {name: values[: len(images)] for name, values in outputs.items()}
         listed = image_list(images)
         anchors = self.anchor_generator(listed, maps)
         parts = {name: list(values.split(counts, dim=1)) for name, values in outputs.items()}
-        found = self.postprocess_detections(parts, [list(one.split(counts)) for one in anchors], listed.image_sizes)
+        results = self.postprocess_detections(
+            parts, [list(levels.split(counts)) for levels in anchors], listed.image_sizes
+        )
         for i, target in enumerate(targets or ()):
             own = {name: values[i : i + 1] for name, values in outputs.items()}
-            found[i] |= self.compute_loss([target], own, anchors[i : i + 1], counts)
-        return found
+            results[i] |= self.compute_loss([target], own, anchors[i : i + 1], counts)
+        return results
 
     def known(self, images: Tensor, targets: Targets) -> Tensor:
         """Return the sums [4] that targets alone decide: no loss, and the number of positive places."""
         maps = self.backbone.blank(images)
         anchors = self.anchor_generator(ImageList(images, []), maps)
-        found: Tensor = self.compute_loss(targets, {}, anchors, [one.shape[2] * one.shape[3] for one in maps])["sums"]
-        return found
+        sums: Tensor = self.compute_loss(targets, {}, anchors, [level.shape[2] * level.shape[3] for level in maps])[
+            "sums"
+        ]
+        return sums
 
     @staticmethod
     def value(sums: Tensor) -> Tensor:
@@ -108,34 +112,34 @@ class Fcos(FCOS):  # type: ignore[misc]  # torchvision is untyped
         return sums[:3].sum() / sums[3].clamp(min=1)
 
 
-class Staged(GeneralizedRCNN):  # type: ignore[misc]
+class TwoStage(GeneralizedRCNN):  # type: ignore[misc]
     """A detector in two stages, proposals and their heads.
 
-    Sums are, of the anchors sampled, both losses and their number, and the same of the proposals sampled. The sampling
-    is random, an image at a time, from torch's generator, and how many proposals there are is up to the model: nothing
-    is known from the targets alone.
+    Sums are both losses of the sampled anchors and their number, and the same of the sampled proposals. Sampling is
+    random, an image at a time, from torch's generator, and the number of proposals depends on the model: the targets
+    alone decide none of the sums.
     """
 
     linear = False
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Any:
-        inside = [{**one, "labels": one["labels"] + 1} for one in targets or ()]
+        inside = [{**target, "labels": target["labels"] + 1} for target in targets or ()]
         if self.training:
             return self._sums(super().forward(images, inside))
         maps, listed = self.backbone(images), image_list(images)
-        found, _ = self.roi_heads(maps, self.rpn(listed, maps)[0], listed.image_sizes)
+        results, _ = self.roi_heads(maps, self.rpn(listed, maps)[0], listed.image_sizes)
         for i, target in enumerate(inside):
             own = {name: values[i : i + 1] for name, values in maps.items()}
-            found[i]["sums"] = self._evaluated(images[i : i + 1], own, [target])
-        return [{**one, "labels": one["labels"] - 1} for one in found]  # background is class 0 inside
+            results[i]["sums"] = self._evaluate_sums(images[i : i + 1], own, [target])
+        return [{**result, "labels": result["labels"] - 1} for result in results]  # background is class 0 inside
 
-    def _evaluated(self, image: Tensor, maps: dict[str, Tensor], targets: Targets) -> Tensor:
-        """Return the sums [6] of one image in evaluation; its samples are drawn alike wherever it is evaluated."""
+    def _evaluate_sums(self, image: Tensor, maps: dict[str, Tensor], targets: Targets) -> Tensor:
+        """Return the sums [6] of one image in evaluation; its samples are the same in every batch."""
         heads, listed = (self.rpn, self.roi_heads), image_list(image)
         with torch.random.fork_rng([image.device] if image.is_cuda else []):
             torch.manual_seed(0)
             try:
-                for head in heads:  # alone: their parts stay in evaluation mode
+                for head in heads:  # without their parts, which stay in evaluation mode
                     head.training = True
                 proposals, means = self.rpn(listed, maps, targets)
                 _, more = self.roi_heads(maps, proposals, listed.image_sizes, targets)
@@ -164,7 +168,7 @@ class Staged(GeneralizedRCNN):  # type: ignore[misc]
         return sums[:2].sum() / sums[2].clamp(min=1) + sums[3:5].sum() / sums[5].clamp(min=1)
 
 
-class FasterRcnn(Staged, FasterRCNN):  # type: ignore[misc]
+class FasterRcnn(TwoStage, FasterRCNN):  # type: ignore[misc]
     """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017) on strides 4 to 64."""
 
     overlap = RCNN_NMS
@@ -180,41 +184,41 @@ class FasterRcnn(Staged, FasterRCNN):  # type: ignore[misc]
             neck,
             rpn_anchor_generator=anchor_grid(neck),
             rpn_head=Objectness(channels, len(RATIOS)),
-            box_predictor=_Classes(1024, classes + 1),
+            box_predictor=_BoxPredictor(1024, classes + 1),
             box_score_thresh=threshold,
             box_nms_thresh=self.overlap,
             box_detections_per_img=most,
         )
-        self.transform = Untouched()
-        self.rpn.fg_bg_sampler = Counted(*RPN_SAMPLES)
-        self.roi_heads.fg_bg_sampler = Counted(*ROI_SAMPLES)
+        self.transform = NoTransform()
+        self.rpn.fg_bg_sampler = CountingSampler(*RPN_SAMPLES)
+        self.roi_heads.fg_bg_sampler = CountingSampler(*ROI_SAMPLES)
 
 
 class Objectness(RPNHead):  # type: ignore[misc]
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         logits, deltas = super().forward(maps)
-        return [full(one) for one in logits], [full(one) for one in deltas]
+        return [full(values) for values in logits], [full(values) for values in deltas]
 
 
-class _Classes(FastRCNNPredictor):  # type: ignore[misc]
+class _BoxPredictor(FastRCNNPredictor):  # type: ignore[misc]
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         logits, deltas = super().forward(features)
         return full(logits), full(deltas)
 
 
-class Counted(BalancedPositiveNegativeSampler):  # type: ignore[misc]
-    """A sampler that remembers how many it took."""
+class CountingSampler(BalancedPositiveNegativeSampler):  # type: ignore[misc]
+    """A sampler that keeps the number of its last samples."""
 
     count: Tensor
 
     def __call__(self, matched: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         positive, negative = super().__call__(matched)
-        self.count = torch.stack([one.sum() for one in (*positive, *negative)]).sum()
+        self.count = torch.stack([chosen.sum() for chosen in (*positive, *negative)]).sum()
         return positive, negative
 
 
 class Grid(AnchorGenerator):  # type: ignore[misc]
-    """Anchors at the strides that the maps have, whatever the size of the images, and never in half precision."""
+    """Anchors at the strides of the maps, for images of any size, and never in half precision."""
 
     def __init__(self, sizes: Any, ratios: Any, strides: Sequence[float]) -> None:
         super().__init__(sizes, ratios)
@@ -222,7 +226,7 @@ class Grid(AnchorGenerator):  # type: ignore[misc]
 
     def forward(self, images: ImageList, maps: list[Tensor]) -> list[Tensor]:
         self.set_cell_anchors(torch.promote_types(maps[0].dtype, torch.float32), maps[0].device)
-        anchors = torch.cat(self.grid_anchors([list(one.shape[-2:]) for one in maps], self._strides))
+        anchors = torch.cat(self.grid_anchors([list(level.shape[-2:]) for level in maps], self._strides))
         return [anchors] * len(images.tensors)
 
 
@@ -232,15 +236,15 @@ def anchor_grid(neck: Pyramid) -> Grid:
     return Grid(sizes, (RATIOS,) * len(neck.strides), neck.strides)
 
 
-class Untouched(nn.Module):
-    """What torchvision's detectors call to normalize, resize and pad: a batch as it is."""
+class NoTransform(nn.Module):
+    """The transform of torchvision's detectors, which here changes nothing."""
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> tuple[ImageList, Targets | None]:
         return image_list(images), targets
 
-    def postprocess(self, found: Any, sizes: Any, original: Any) -> Any:
-        """Return what was found as it is."""
-        return found
+    def postprocess(self, results: Any, sizes: Any, original: Any) -> Any:
+        """Return the detections unchanged."""
+        return results
 
 
 def image_list(images: Tensor) -> ImageList:
@@ -249,5 +253,5 @@ def image_list(images: Tensor) -> ImageList:
 
 
 def full(values: Tensor) -> Tensor:
-    """Return values in single precision at least: half of it cannot tell pixel 257 from 258."""
+    """Return values in single precision at least: half precision cannot tell pixel 257 from 258."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""FCOS of rotated boxes: every place says how far the sides of its box are, in the box's own frame, and its angle."""
+"""FCOS of rotated boxes: a place predicts the distances to the sides of its box, in the box's frame, and its angle."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOSRegressionHead
 from torchvision.ops import sigmoid_focal_loss
 
-from sar_data.train.detect.detectors import Fcos, Places, Targets, full
+from sar_data.train.detect.detectors import Fcos, FcosHead, Targets, full
 from sar_data.train.models.encoder import Backbone
 from sar_data.train.rotated.boxes import axes, best, canonical, hulls
 from sar_data.train.rotated.gaussian import LOSSES
 
 NMS = 0.1  # rotated boxes of neighbours hardly overlap
 SMALLEST, LARGEST = 4.0, 8.0  # reach of a level's boxes, in strides
-WEIGHT = 5.0  # of the loss of boxes, as mmrotate's configurations of GWD and of KFIoU have it
+WEIGHT = 5.0  # of the loss of boxes, as in mmrotate's configurations of GWD and of KFIoU
 
 
-class _Sides(FCOSRegressionHead):  # type: ignore[misc]  # torchvision is untyped
-    """Say distances to four sides in strides, and the angle in radians, [B, n, 5], and the centre-ness [B, n, 1]."""
+class _RotatedRegression(FCOSRegressionHead):  # type: ignore[misc]  # torchvision is untyped
+    """Return distances to four sides in strides, and the angle in radians, [B, n, 5], and the centre-ness [B, n, 1]."""
 
     def __init__(self, channels: int, anchors: int) -> None:
         super().__init__(channels, anchors)
-        nn.init.ones_(self.bbox_reg.bias)  # a box without area has no Gaussian, and its loss no slope
-        self.angle = nn.Conv2d(channels, 1, kernel_size=3, padding=1, bias=False)  # an angle may as well be negative
+        nn.init.ones_(self.bbox_reg.bias)  # a box without area has no Gaussian, and its loss no gradient
+        self.angle = nn.Conv2d(channels, 1, kernel_size=3, padding=1, bias=False)  # an angle may be negative
         nn.init.normal_(self.angle.weight, std=0.01)
-        self.turn = nn.Parameter(torch.ones(()))  # how much an angle counts
+        self.turn = nn.Parameter(torch.ones(()))  # a learnt scale of the angle
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
         parts = []
         for features in maps:
             seen = self.conv(features)
-            said = [F.relu(self.bbox_reg(seen)), self.angle(seen) * self.turn, self.bbox_ctrness(seen)]
-            parts.append(torch.cat([full(one) for one in said], dim=1).flatten(2).transpose(1, 2))
-        found = torch.cat(parts, dim=1)
-        return found[..., :5], found[..., 5:]
+            outputs = [F.relu(self.bbox_reg(seen)), self.angle(seen) * self.turn, self.bbox_ctrness(seen)]
+            parts.append(torch.cat([full(output) for output in outputs], dim=1).flatten(2).transpose(1, 2))
+        result = torch.cat(parts, dim=1)
+        return result[..., :5], result[..., 5:]
 
 
-class RotatedPlaces(Places):
-    """The head of rotated FCOS, its losses as sums."""
+class RotatedFcosHead(FcosHead):
+    """The head of rotated FCOS, with its losses as sums."""
 
     def __init__(self, channels: int, anchors: int, classes: int) -> None:
         super().__init__(channels, anchors, classes)
-        self.regression_head, self.loss = _Sides(channels, anchors), LOSSES["gwd"]
+        self.regression_head, self.loss = _RotatedRegression(channels, anchors), LOSSES["gwd"]
 
     def compute_loss(
         self, targets: Targets, outputs: dict[str, Tensor], anchors: list[Tensor], matched: list[Tensor]
@@ -54,20 +54,20 @@ class RotatedPlaces(Places):
             return super().compute_loss(targets, outputs, anchors, matched)
         logits, numbers = outputs["cls_logits"], torch.stack(matched)
         image, place = (numbers >= 0).nonzero(as_tuple=True)
-        before = numbers.new_tensor([0, *(len(one["labels"]) for one in targets)]).cumsum(dim=0)
+        before = numbers.new_tensor([0, *(len(target["labels"]) for target in targets)]).cumsum(dim=0)
         number = numbers[image, place] + before[image]
-        boxes, labels = (torch.cat([one[name] for one in targets])[number] for name in ("rotated", "labels"))
-        asked = torch.zeros_like(logits)
-        asked[image, place, labels] = 1
+        boxes, labels = (torch.cat([target[name] for target in targets])[number] for name in ("rotated", "labels"))
+        truth = torch.zeros_like(logits)
+        truth[image, place, labels] = 1
         own = anchors[0][place]
-        said = decoded(outputs["bbox_regression"][image, place], own)
-        sides = distances(centred(own)[0], boxes)
+        predicted = decode(outputs["bbox_regression"][image, place], own)
+        sides = distances(places_of(own)[0], boxes)
         first, second = sides[:, :2], sides[:, 2:]
         middle = (torch.minimum(first, second) / torch.maximum(first, second)).prod(dim=1).sqrt()
         centre = outputs["bbox_ctrness"][image, place, 0]
         losses = (
-            sigmoid_focal_loss(logits, asked, reduction="sum"),
-            WEIGHT * self.loss(said, boxes).sum(),
+            sigmoid_focal_loss(logits, truth, reduction="sum"),
+            WEIGHT * self.loss(predicted, boxes).sum(),
             F.binary_cross_entropy_with_logits(centre, middle, reduction="sum"),
         )
         return {"sums": torch.stack([*losses, losses[0].new_tensor(float(len(image)))])}
@@ -76,13 +76,13 @@ class RotatedPlaces(Places):
 class RotatedFcos(Fcos):
     """FCOS with an angle, a loss of Gaussians, and centre sampling in the frames of boxes, on strides 8 to 128.
 
-    A place learns a box that it lies in, near its middle, of the sizes that its level is for; of several the smallest.
-    Targets have rotated boxes [n, 5] as "rotated", and so has what is found; "boxes" are the hulls around them. Sums
-    are those of `Fcos`. `loss` is a name of sar_data.train.rotated.gaussian.
+    A place learns a box that it lies in, near the box's centre, of a size that fits its level; of several the smallest.
+    Targets and detections have rotated boxes [n, 5] as "rotated"; "boxes" are the hulls around them. Sums are those of
+    `Fcos`. `loss` is a name of sar_data.train.rotated.gaussian.
     """
 
     overlap = NMS
-    places = RotatedPlaces
+    head_class = RotatedFcosHead
 
     def __init__(self, encoder: Backbone, classes: int, *, loss: str = "gwd", **options: Any) -> None:
         super().__init__(encoder, classes, **options)
@@ -91,15 +91,15 @@ class RotatedFcos(Fcos):
     def compute_loss(
         self, targets: Targets, outputs: dict[str, Tensor], anchors: list[Tensor], counts: list[int]
     ) -> dict[str, Tensor]:
-        matched = [self._matched(one["rotated"], own, counts) for one, own in zip(targets, anchors, strict=True)]
-        found: dict[str, Tensor] = self.head.compute_loss(targets, outputs, anchors, matched)
-        return found
+        matched = [self._match(target["rotated"], own, counts) for target, own in zip(targets, anchors, strict=True)]
+        sums: dict[str, Tensor] = self.head.compute_loss(targets, outputs, anchors, matched)
+        return sums
 
-    def _matched(self, boxes: Tensor, anchors: Tensor, counts: list[int]) -> Tensor:
+    def _match(self, boxes: Tensor, anchors: Tensor, counts: list[int]) -> Tensor:
         """Return the number of the box that each place learns, -1 for none."""
         if not len(boxes):
             return anchors.new_full((len(anchors),), -1, dtype=torch.int64)
-        places, strides = centred(anchors)
+        places, strides = places_of(anchors)
         sides = distances(places[:, None], boxes[None])
         apart = (sides[..., :2] - sides[..., 2:]).abs().amax(dim=2) / 2
         lower, upper = strides * SMALLEST, strides * LARGEST
@@ -114,12 +114,12 @@ class RotatedFcos(Fcos):
         self, outputs: dict[str, list[Tensor]], anchors: list[list[Tensor]], sizes: list[tuple[int, int]]
     ) -> list[dict[str, Tensor]]:
         return [
-            self._found({name: [one[i] for one in outputs[name]] for name in outputs}, anchors[i])
+            self._detections({name: [levels[i] for levels in outputs[name]] for name in outputs}, anchors[i])
             for i in range(len(sizes))
         ]
 
-    def _found(self, outputs: dict[str, list[Tensor]], anchors: list[Tensor]) -> dict[str, Tensor]:
-        """Return the boxes of one image, of which `outputs` and `anchors` have the levels."""
+    def _detections(self, outputs: dict[str, list[Tensor]], anchors: list[Tensor]) -> dict[str, Tensor]:
+        """Return the boxes of one image, from the `outputs` and `anchors` of each level."""
         parts = []
         for logits, sides, middle, own in zip(
             *(outputs[n] for n in ("cls_logits", "bbox_regression", "bbox_ctrness")), anchors, strict=True
@@ -128,7 +128,7 @@ class RotatedFcos(Fcos):
             kept = (scores > self.score_thresh).nonzero().flatten()
             chosen = kept[scores[kept].topk(min(len(kept), self.topk_candidates)).indices]
             place, label = chosen.div(logits.shape[1], rounding_mode="floor"), chosen % logits.shape[1]
-            parts.append((decoded(sides[place], own[place]), scores[chosen], label))
+            parts.append((decode(sides[place], own[place]), scores[chosen], label))
         boxes, scores, labels = (torch.cat(part) for part in zip(*parts, strict=True))
         boxes = canonical(boxes)
         chosen = best(boxes, scores, labels, self.nms_thresh, self.detections_per_img)
@@ -136,15 +136,15 @@ class RotatedFcos(Fcos):
         return {"boxes": hulls(boxes), "rotated": boxes, "scores": scores[chosen], "labels": labels[chosen]}
 
 
-def centred(anchors: Tensor) -> tuple[Tensor, Tensor]:
+def places_of(anchors: Tensor) -> tuple[Tensor, Tensor]:
     """Return the places [n, (x, y)] of anchors [n, 4], and their strides [n]."""
     return (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2] - anchors[:, 0]
 
 
 def distances(places: Tensor, boxes: Tensor) -> Tensor:
-    """Return how far places [..., 2] are from the left, upper, right and lower side of boxes [..., 5] in their frames.
+    """Return the distances of places [..., 2] from the left, upper, right and lower side of boxes [..., 5], along them.
 
-    Negative beyond a side.
+    They are negative beyond a side.
     """
     along, across = axes(boxes.reshape(-1, 5))
     apart = places - boxes[..., :2]
@@ -152,10 +152,10 @@ def distances(places: Tensor, boxes: Tensor) -> Tensor:
     return torch.cat([boxes[..., 2:4] / 2 + shift, boxes[..., 2:4] / 2 - shift], dim=-1)
 
 
-def decoded(said: Tensor, anchors: Tensor) -> Tensor:
+def decode(predicted: Tensor, anchors: Tensor) -> Tensor:
     """Return boxes [n, 5] of distances in strides and radians [n, 5], from the places of anchors [n, 4]."""
-    places, strides = centred(anchors)
-    sides, degrees = said[:, :4] * strides[:, None], torch.rad2deg(said[:, 4:])
+    places, strides = places_of(anchors)
+    sides, degrees = predicted[:, :4] * strides[:, None], torch.rad2deg(predicted[:, 4:])
     size = sides[:, :2] + sides[:, 2:]
     shift = (sides[:, 2:] - sides[:, :2]) / 2
     along, across = axes(torch.cat([places, size, degrees], dim=1))

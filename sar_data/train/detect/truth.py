@@ -1,4 +1,4 @@
-"""What is in each image, as the index says it: whole and in pixels as stored, whatever is cropped or resized later."""
+"""The true objects of each image from the index: whole, in stored pixels, before any crop or resize."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Truth:
     """The objects of every image of a build, and one attribute of the images, by key.
 
     `rotated` counts the objects that have a rotated box. `numbers` are a model's of each class of the build; objects of
-    a class that has None are left out. `boxes` are horizontal, or rotated, which are told beside the others. Raises
+    a class that has None are left out. `boxes` are horizontal, or rotated, which add a column. Raises
     BuildError for an index that cannot be read.
     """
 
@@ -46,25 +46,25 @@ class Truth:
     def columns(self, keys: Iterable[str]) -> dict[str, pa.Array]:
         """Return a row a key: boxes (x0, y0, x1, y1), labels, areas and crowd marks of its objects, and its attribute.
 
-        An area is that of what is drawn most exactly, polygons, rotated box or box, as COCO files of ours and of
-        publishers have it; it decides which objects are small, medium and large.
+        An area is that of the most exact outline, polygons, rotated box or box, as in our COCO files and those of
+        publishers; it decides which objects are small, medium and large.
         """
         rows = [self._rows[key] for key in keys]
         stored = self._objects.take(pa.array(rows, pa.int64())).to_pylist()
-        objects = [[one for one in image or () if self._label(one) is not None] for image in stored]
-        found = {
-            "true_boxes": [[one["box"] for one in image] for image in objects],
-            "true_labels": [[self._label(one) for one in image] for image in objects],
-            "true_areas": [[_area(one) for one in image] for image in objects],
-            "true_crowds": [[_crowd(one) for one in image] for image in objects],
+        objects = [[item for item in image or () if self._label(item) is not None] for image in stored]
+        lists = {
+            "true_boxes": [[item["box"] for item in image] for image in objects],
+            "true_labels": [[self._label(item) for item in image] for image in objects],
+            "true_areas": [[_area(item) for item in image] for image in objects],
+            "true_crowds": [[_crowd(item) for item in image] for image in objects],
         }
         if self._boxes == "rotated":
-            found["true_rotated"] = [[_rotated(one) for one in image] for image in objects]
-        columns = {name: pa.array(values, COLUMNS[name]) for name, values in found.items()}
+            lists["true_rotated"] = [[_rotated_box(item) for item in image] for image in objects]
+        columns = {name: pa.array(values, COLUMNS[name]) for name, values in lists.items()}
         return columns | {self.attribute: pa.array([self._attributes[row] for row in rows], pa.string())}
 
-    def _label(self, found: dict[str, Any]) -> int | None:
-        label: int = found["label"]
+    def _label(self, item: dict[str, Any]) -> int | None:
+        label: int = item["label"]
         return label if self._numbers is None else self._numbers[label]
 
 
@@ -78,28 +78,28 @@ class Truths:
     def columns(self, keys: Iterable[str]) -> dict[str, pa.Array]:
         """Return a row a key, as `Truth` does."""
         pairs = [key.split("/", 1) for key in keys]
-        found = [self._parts[name].columns([key]) for name, key in pairs]
-        return {column: pa.concat_arrays([row[column] for row in found]) for column in found[0]}
+        rows = [self._parts[name].columns([key]) for name, key in pairs]
+        return {column: pa.concat_arrays([row[column] for row in rows]) for column in rows[0]}
 
 
-def _rotated(found: dict[str, Any]) -> list[float]:
-    """Return the rotated box of an object, as training has it (sar_data.train.rotated.boxes.of_targets)."""
-    if found["rotated"]:
-        box = canonical(torch.tensor([found["rotated"]], dtype=torch.float64))[0]
-    elif found["polygons"]:
-        box = around(np.concatenate([np.reshape(ring, (-1, 2)) for ring in found["polygons"]]))
+def _rotated_box(item: dict[str, Any]) -> list[float]:
+    """Return the rotated box of an object, as in training (sar_data.train.rotated.boxes.of_targets)."""
+    if item["rotated"]:
+        box = canonical(torch.tensor([item["rotated"]], dtype=torch.float64))[0]
+    elif item["polygons"]:
+        box = around(np.concatenate([np.reshape(ring, (-1, 2)) for ring in item["polygons"]]))
     else:
-        box = upright(torch.tensor([found["box"]], dtype=torch.float64))[0]
+        box = upright(torch.tensor([item["box"]], dtype=torch.float64))[0]
     values: list[float] = box.tolist()
     return values
 
 
-def _area(found: dict[str, Any]) -> float:
-    if found["polygons"]:
-        return sum(map(_shoelace, found["polygons"]))
-    if found["rotated"]:
-        return float(found["rotated"][2] * found["rotated"][3])
-    left, top, right, bottom = found["box"]
+def _area(item: dict[str, Any]) -> float:
+    if item["polygons"]:
+        return sum(map(_shoelace, item["polygons"]))
+    if item["rotated"]:
+        return float(item["rotated"][2] * item["rotated"][3])
+    left, top, right, bottom = item["box"]
     return float((right - left) * (bottom - top))
 
 
@@ -108,5 +108,5 @@ def _shoelace(ring: Sequence[float]) -> float:
     return abs(sum(xs[i - 1] * ys[i] - xs[i] * ys[i - 1] for i in range(len(xs)))) / 2
 
 
-def _crowd(found: dict[str, Any]) -> bool:
-    return {"name": "crowd", "value": "1"} in (found["attrs"] or ())
+def _crowd(item: dict[str, Any]) -> bool:
+    return {"name": "crowd", "value": "1"} in (item["attrs"] or ())

@@ -81,11 +81,11 @@ class Answering:
         if self.masks:
             found: Mask = self.model.masks(seen).cpu().numpy()[:, :height, :width]
             return found
-        from sar_data.train.detect.tiles import within
+        from sar_data.train.detect.tiles import clip
 
         tables = []
         for number, image, one in zip(part.images, pixels, self.model(seen), strict=True):
-            said = within(one, (height, width), len(one["boxes"]))
+            said = clip(one, (height, width), len(one["boxes"]))
             tables.append(_boxes(number, _with_data(said, image, (0, 0))))
         return pa.concat_tables(tables)
 
@@ -107,13 +107,13 @@ class Answering:
         return mask
 
     def _block_boxes(self, part: Block, images: Images) -> pa.Table:
-        from sar_data.train.detect.tiles import seen
+        from sar_data.train.detect.tiles import detect_in_windows
 
         tile, image = self._side, images.images[part.image]
         pixels, (top, left) = self._read(part, images)
         windows = ((corner, self._tensor(window)) for corner, window in _windows(pixels, part, (top, left), tile))
         nms: float = self.model.network.overlap  # type: ignore[assignment]  # a detector's, not a tensor
-        found = seen(self.model, windows, (image.height, image.width), tile=tile, nms=nms)
+        found = detect_in_windows(self.model, windows, (image.height, image.width), tile=tile, nms=nms)
         centre = (found["boxes"][:, :2] + found["boxes"][:, 2:]) / 2
         # A neighbour sees the objects at the border, too: each is of the block that holds its centre.
         own = _between(centre[:, 0], part.columns) & _between(centre[:, 1], part.rows)

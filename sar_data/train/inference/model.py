@@ -108,16 +108,18 @@ class Model(nn.Module):
         return found if found.shape[-2:] == size else F.interpolate(found.float(), size=tuple(size), mode="bilinear")
 
     def _boxes(self, images: Tensor, settings: Detect, size: torch.Size) -> list[dict[str, Tensor]]:
-        from sar_data.train.detect.tiles import tiled, within, zoomed
+        from sar_data.train.detect.tiles import clip, detect_in_tiles, rescale
 
         height, width = int(images.shape[-2]), int(images.shape[-1])
         sizes, most, zoom = [(height, width)] * len(images), settings.max_detections, width / size[-1]
         if tile := settings.tiles:
             nms: float = self.network.overlap  # type: ignore[assignment]  # a detector's, not a tensor
-            found = tiled(self.network, images, sizes, tile=tile, overlap=settings.overlap, nms=nms, most=most)
+            found = detect_in_tiles(
+                self.network, images, sizes, tile=tile, overlap=settings.overlap, nms=nms, most=most
+            )
         else:
-            found = [within(one, each, most) for one, each in zip(self.network(images), sizes, strict=True)]
-        return [zoomed(one, 1 / zoom) for one in found]
+            found = [clip(one, each, most) for one, each in zip(self.network(images), sizes, strict=True)]
+        return [rescale(one, 1 / zoom) for one in found]
 
 
 def load(run: str | Path) -> Model:

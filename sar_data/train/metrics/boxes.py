@@ -119,12 +119,12 @@ def rotated_overlaps(
     """Return intersection over union [box, other] of rotated boxes; with a crowd, the share of a box inside it."""
     import torch  # imported here, since horizontal boxes need no torch
 
-    from sar_data.train.rotated.boxes import held, overlaps
+    from sar_data.train.rotated.boxes import covered_shares, overlaps
 
     first, second = (torch.tensor(side, dtype=torch.float64).reshape(-1, 5) for side in (boxes, others))
     result = overlaps(first, second)
     if crowds is not None:
-        result = torch.where(torch.tensor(crowds), held(first, second), result)
+        result = torch.where(torch.tensor(crowds), covered_shares(first, second), result)
     values: Floats = result.double().numpy()
     return values
 

@@ -31,8 +31,8 @@ def corners(boxes: Tensor) -> Tensor:
 
 def hulls(boxes: Tensor) -> Tensor:
     """Return the horizontal boxes [n, (x0, y0, x1, y1)] around rotated ones."""
-    found = corners(boxes)
-    return torch.cat([found.amin(dim=1), found.amax(dim=1)], dim=1)
+    points = corners(boxes)
+    return torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=1)
 
 
 def upright(boxes: Tensor) -> Tensor:
@@ -96,42 +96,42 @@ def _convex(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def of_targets(targets: Sequence[dict[str, Any]]) -> list[Tensor]:
     """Return the rotated boxes [n, 5] of each image's objects, `targets` as a loader has them.
 
-    An object is what is drawn most exactly of it: its rotated box, else the smallest box around its outlines, else its
+    An object is its most exact outline: its rotated box, else the smallest box around its outlines, else its
     horizontal box.
     """
-    lacking = [one["rotated"].isnan().any(dim=1, keepdim=True) for one in targets]
-    found = [
-        torch.where(rows, upright(one["boxes"]), canonical(one["rotated"]))
-        for one, rows in zip(targets, lacking, strict=True)
+    lacking = [target["rotated"].isnan().any(dim=1, keepdim=True) for target in targets]
+    rotated = [
+        torch.where(rows, upright(target["boxes"]), canonical(target["rotated"]))
+        for target, rows in zip(targets, lacking, strict=True)
     ]
-    for boxes, rows, one in zip(found, lacking, targets, strict=True):
-        if any(one.get("polygons", ())):
+    for boxes, rows, target in zip(rotated, lacking, targets, strict=True):
+        if any(target.get("polygons", ())):
             for i in rows.flatten().nonzero().flatten().tolist():
-                if rings := one["polygons"][i]:
+                if rings := target["polygons"][i]:
                     boxes[i] = around(torch.cat(list(rings)).cpu().numpy()).to(boxes)
-    return found
+    return rotated
 
 
 def overlaps(boxes: Tensor, others: Tensor) -> Tensor:
     """Return intersection over union [n, m], float32, of boxes [n, 5] and others [m, 5]."""
     from torchvision.ops import box_iou  # which takes seconds to import, and only detection needs it
 
-    # It turns counter-clockwise as an image is seen.
-    turned = [torch.cat([one[:, :4], -one[:, 4:]], dim=1).float() for one in (boxes, others)]
-    found: Tensor = box_iou(*turned, fmt="cxcywhr")
-    return found
+    # torchvision's angles grow counter-clockwise as an image is seen.
+    turned = [torch.cat([each[:, :4], -each[:, 4:]], dim=1).float() for each in (boxes, others)]
+    shares: Tensor = box_iou(*turned, fmt="cxcywhr")
+    return shares
 
 
-def held(boxes: Tensor, others: Tensor) -> Tensor:
-    """Return the share [n, m] of each of some boxes [n, 5] that others [m, 5] hold."""
-    shared, (areas, more) = overlaps(boxes, others), (one[:, 2:4].float().prod(dim=1) for one in (boxes, others))
+def covered_shares(boxes: Tensor, others: Tensor) -> Tensor:
+    """Return the share [n, m] of the area of boxes [n, 5] that each of the others [m, 5] covers."""
+    shared, (areas, more) = overlaps(boxes, others), (each[:, 2:4].float().prod(dim=1) for each in (boxes, others))
     return shared * (areas[:, None] + more[None, :]) / (1 + shared) / areas[:, None]
 
 
 def best(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float, most: int | None = None) -> Tensor:
-    """Return the numbers of the boxes that no better one of their label overlaps by more than a threshold, best first.
+    """Return the numbers of the boxes, best first, that no better box of their label overlaps by more than a threshold.
 
-    At most the `most` best ones. It is done on the processor: only boxes whose hulls meet are compared.
+    At most the `most` best ones. It runs on the processor: only boxes whose hulls meet are compared.
     """
     device, boxes, labels = boxes.device, boxes.detach().cpu(), labels.cpu()
     order = scores.detach().argsort(descending=True, stable=True).cpu()

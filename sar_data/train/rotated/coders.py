@@ -1,4 +1,4 @@
-"""Rotated boxes as what a network says relative to a box that it was given: to an upright one, and to a rotated one."""
+"""Rotated boxes as numbers relative to a reference box: to an upright anchor, and to a rotated proposal."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TENTH = (0.1, 0.1, 0.2, 0.2, 0.1)
 class MidpointOffsets:
     """A rotated box relative to an upright anchor, as six numbers (Oriented R-CNN, Xie et al. 2021).
 
-    Four are the box around it, as Faster R-CNN has them; two say where its top vertex is on the upper side and its
-    right vertex on the right side, from the middle of these sides, in sides. The published coder takes the top vertex
-    and the right one each within a tolerance, so that of slender boxes that are almost upright the two may not be
-    neighbours. Here the right vertex is the next one after the top vertex.
+    Four are the box around it, as in Faster R-CNN; two are the places of its top vertex on the upper side and of its
+    right vertex on the right side, from the middle of these sides, in their length. The published coder takes the top
+    vertex and the right one each within a tolerance, so that of slender boxes that are almost upright the two may not
+    be neighbours. Here the right vertex is the next one after the top vertex.
     """
 
     def encode(self, boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -30,14 +30,14 @@ class MidpointOffsets:
         centre, size = (lower + upper) / 2, upper - lower
         row = torch.arange(len(ring), device=ring.device)
         highest = ring[..., 1] == lower[:, None, 1]
-        top = torch.where(highest, ring[..., 0], -torch.inf).argmax(dim=1)  # of two the right one
+        top = torch.where(highest, ring[..., 0], -torch.inf).argmax(dim=1)  # of two such vertices the right one
         above, right = ring[row, top, 0], ring[row, (top + 1) % 4, 1]
         middle, sides = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
         offsets = (torch.stack([above, right], dim=1) - centre) / size
         return torch.cat([(centre - middle) / sides, (size / sides).log(), offsets], dim=1) / boxes.new_tensor(HALF)
 
     def decode(self, deltas: Tensor, anchors: Tensor) -> Tensor:
-        """Return boxes [n, 5] of [n, 6] and anchors [n, 4]; the shorter diagonal is drawn out to the longer one."""
+        """Return boxes [n, 5] of [n, 6] and anchors [n, 4]; the shorter diagonal is stretched to the longer one."""
         deltas = deltas * deltas.new_tensor(HALF)
         middle, sides = (anchors[:, :2] + anchors[:, 2:]) / 2, anchors[:, 2:] - anchors[:, :2]
         centre = middle + deltas[:, :2] * sides
@@ -47,16 +47,16 @@ class MidpointOffsets:
         right = torch.stack([size[:, 0] / 2, offsets[:, 1]], dim=1)
         reach = above.norm(dim=1), right.norm(dim=1)
         longer = torch.maximum(*reach)
-        above, right = (one * (longer / own)[:, None] for one, own in zip((above, right), reach, strict=True))
+        above, right = (half * (longer / own)[:, None] for half, own in zip((above, right), reach, strict=True))
         side, other = right - above, -above - right  # from the top vertex clockwise
         degrees = torch.rad2deg(torch.atan2(side[:, 1], side[:, 0]))
         return canonical(torch.stack([*centre.T, side.norm(dim=1), other.norm(dim=1), degrees], dim=1))
 
 
-class Turned:
+class RotatedDeltas:
     """A rotated box relative to a rotated proposal, as five numbers in the proposal's frame, in its sides and radians.
 
-    Width and height change places where the box is turned less so.
+    Width and height are exchanged where that makes the angle smaller.
     """
 
     def encode(self, boxes: Tensor, proposals: Tensor) -> Tensor:
@@ -68,8 +68,8 @@ class Turned:
         swap = swapped.abs() < plain.abs()
         size = torch.where(swap[:, None], boxes[:, 2:4].flip(1), boxes[:, 2:4])
         angle = torch.deg2rad(torch.where(swap, swapped, plain))
-        found = torch.cat([shift, (size / proposals[:, 2:4]).log(), angle[:, None]], dim=1)
-        return found / boxes.new_tensor(TENTH)
+        deltas = torch.cat([shift, (size / proposals[:, 2:4]).log(), angle[:, None]], dim=1)
+        return deltas / boxes.new_tensor(TENTH)
 
     def decode(self, deltas: Tensor, proposals: Tensor) -> Tensor:
         """Return boxes [n, 5] of [n, 5] and proposals [n, 5]."""

@@ -1,4 +1,4 @@
-"""Losses of rotated boxes as Gaussians: differentiable where overlaps are not, and alike for all angles of a square.
+"""Losses of rotated boxes as Gaussians: differentiable where overlaps are not, and equal for all angles of a square.
 
 A box is a Gaussian with its centre as mean and Σ = R diag(w²/4, h²/4) Rᵀ. Nothing here multiplies matrices, which
 autocast would do in half precision.
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sar_data.train.rotated.boxes import axes
 
-LEAST = 1e-7  # under a root, whose slope has no end at 0
+LEAST = 1e-7  # under a root, whose gradient is infinite at 0
 BETA = 1 / 9  # where the loss of centres becomes linear
 
 
@@ -29,8 +29,8 @@ def wasserstein(boxes: Tensor, others: Tensor) -> Tensor:
     |Δμ|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁^½ Σ₂ Σ₁^½)^½, whose last trace is √(tr Σ₁Σ₂ + 2 √(det Σ₁ det Σ₂)) in two
     dimensions.
     """
-    one, other = covariances(boxes), covariances(others)
-    trace = (one * other).sum(dim=(1, 2))  # of the product, for both are symmetric
+    first, second = covariances(boxes), covariances(others)
+    trace = (first * second).sum(dim=(1, 2))  # of the product, for both are symmetric
     cross = (trace + 2 * _area(boxes) * _area(others) / 16).clamp(min=LEAST).sqrt()
     spread = (boxes[:, 2:4].square().sum(dim=1) + others[:, 2:4].square().sum(dim=1)) / 4
     return (boxes[:, :2] - others[:, :2]).square().sum(dim=1) + (spread - 2 * cross).clamp(min=0)
@@ -44,7 +44,7 @@ def gwd_loss(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def kalman_overlaps(boxes: Tensor, others: Tensor) -> Tensor:
-    """Return KFIoU [n] of boxes and others, pair by pair, 0 to 1/3: the overlap as a Kalman filter has it.
+    """Return KFIoU [n] of boxes and others, pair by pair, 0 to 1/3: the overlap by a Kalman filter.
 
     Centres do not count (Yang et al. 2023). Σ = Σ₁ − KΣ₁ with K = Σ₁(Σ₁ + Σ₂)⁻¹, so that √det Σ is
     √(det Σ₁ det Σ₂ / det(Σ₁ + Σ₂)).
