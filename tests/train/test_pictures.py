@@ -157,11 +157,11 @@ def test_lines_below_an_image_say_what_is_right_wrong_and_missed() -> None:
 
 def test_lines_that_have_no_room_are_counted() -> None:
     lines = [("right", f"label {i}") for i in range(12)]
-    fitted = mosaic._fitted(lines, 32)
+    fitted = mosaic._fit(lines, 32)
     assert len(fitted) == mosaic.MOST_LINES
     assert fitted[-1] == ("key", "and 6 more")
-    assert mosaic._fitted(lines[:7], 32) == lines[:7]
-    assert max(len(text) for _, text in mosaic._fitted([("right", " ".join(["word"] * 20))], 32)) <= 32
+    assert mosaic._fit(lines[:7], 32) == lines[:7]
+    assert max(len(text) for _, text in mosaic._fit([("right", " ".join(["word"] * 20))], 32)) <= 32
 
 
 def test_a_long_key_is_told_by_its_end_and_says_so() -> None:
