@@ -56,6 +56,7 @@ PEERS = {
     ),
     "pycocotools": Peer(["pycocotools", "numpy", "pillow"], "coco", "ssdd", "coco"),
     "ultralytics": Peer(["ultralytics"], "yolo", "ssdd", "yolo"),
+    "oriented-det": Peer(["oriented-det==0.4.1", "pytest", ".[train]"], "rotated_ap", "ssdd", None, ours=True),
     "tensorstore": Peer(["tensorstore", "numpy"], "tensorstore_arrays", "bigearthnet-s1-v2", None),
     "trainers": Peer(
         ["torchgeo", "lightning", "transformers", "accelerate", "torchdata", "pycocotools"],
