@@ -8,9 +8,9 @@ from functools import partial
 
 from sar_data.containers.coco_images import coco_images
 from sar_data.containers.entry import Container, Labels
-from sar_data.containers.exported import ExportDocument, export_document
+from sar_data.containers.exported import FACTS, ExportDocument, export_document
 from sar_data.containers.find import find_container
-from sar_data.containers.layouts import DATES_FIELD, EXPORT_FILE
+from sar_data.containers.layouts import EXPORT_FILE
 from sar_data.containers.looked import Looked, by_means, is_normalized, look
 from sar_data.containers.reading import Keyed, Plan, key_samples, read, scan, units
 from sar_data.containers.tasks import plan_tasks
@@ -37,7 +37,8 @@ def import_dataset(tree: Tree, pipeline: Pipeline) -> tuple[Pipeline, str, tuple
     if container is None:
         return None
     exported, classes = export_document(tree), pipeline.asked.get("classes", container.classes)
-    names, columns = tuple(band.name for band in spec.bands), (*(task.name for task in spec.tasks), DATES_FIELD)
+    names = tuple(band.name for band in spec.bands)
+    columns = (*(task.name for task in spec.tasks), *(FACTS if exported else ()))
     looked = look(tree, container, names, len(_order(exported, container) or names))
     if looked.axes.frames != spec.frames:
         raise SourceError(f"expected {spec.frames} frames a sample of {spec.name}, found {looked.axes.frames}")
@@ -128,7 +129,7 @@ def order_of(
 
 def _order(exported: ExportDocument | None, container: Container) -> tuple[str, ...]:
     """Return the order in which our own export stores the bands, () of another container."""
-    return (container.expected or tuple(exported.units)) if exported else ()
+    return (container.expected or exported.names) if exported else ()
 
 
 def _with_pixels(spec: DatasetSpec, looked: Looked, exported: ExportDocument | None) -> tuple[DatasetSpec, list[str]]:
@@ -142,7 +143,8 @@ def _with_pixels(spec: DatasetSpec, looked: Looked, exported: ExportDocument | N
         )
         spec = dataclasses.replace(spec, shape=(height, width), pixel_size_m=None)
     if exported is not None:
-        units = [exported.units[band.name] for band in spec.bands]
+        known = dict(zip(exported.names, exported.bands, strict=True))
+        units = [known[band.name].unit for band in spec.bands]
         if units != [*spec.units]:
             losses.append(f"values are in {few(units)}, as {EXPORT_FILE} says")
         bands = tuple(dataclasses.replace(band, unit=unit) for band, unit in zip(spec.bands, units, strict=True))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from sar_data.record import Date, Object, Sample
+from sar_data.record import Object, Sample
 from sar_data.sources.tree import RecordingTree
 from sar_data.spec import Tree
 
@@ -44,7 +44,8 @@ class Head:
 
     `shape` is along these axes; `bands` are the names of the bands in their order, () where the container has none.
     `axes` is "" where only the shape can tell. `objects` are numbered by the classes of the container, of the dataset
-    where it has none; None where it says nothing of them. `dates`, `crs` and `transform` are those of a record.
+    where it has none; None where it says nothing of them. `facts` are other fields of
+    a record, `crs` and `transform` its own.
     """
 
     shape: tuple[int, ...]
@@ -53,7 +54,7 @@ class Head:
     bands: tuple[str, ...] = ()
     labels: Labels = None
     objects: tuple[Object, ...] | None = None
-    dates: tuple[Date, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
     crs: str | None = None
     transform: tuple[float, float, float, float, float, float] | None = None
 

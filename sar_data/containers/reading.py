@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from sar_data.containers.axes import Axes, axes_of, same
 from sar_data.containers.entry import Container, Entry, Head, Labels, below
-from sar_data.containers.exported import LABELS, dates_of
+from sar_data.containers.exported import FACTS, LABELS, facts_of
 from sar_data.containers.layouts import DATES_FIELD
 from sar_data.containers.looked import arrange
 from sar_data.containers.side_table import SideTable, side_table
@@ -162,7 +163,7 @@ def scan(tree: Tree, unit: str, plan: Plan) -> Iterator[Record]:
             for part in plan.tasks
         },
         objects=objects,
-        dates=_dates(plan, entry, head, table),
+        **_facts(plan, entry, head, table),
         official=split,
         shape=None if plan.size else axes.size,
         unused=unused or known.unused,
@@ -184,14 +185,16 @@ def _label_of(part: TaskPlan, entry: Entry, head: Head, table: SideTable | None)
     return table.labels_of(entry.name) if stored is None and table is not None else stored
 
 
-def _dates(plan: Plan, entry: Entry, head: Head, table: SideTable | None) -> tuple[Date, ...]:
-    """Return the dates of a sample of several images; those of a change that nothing tells are numbers."""
-    dates = head.dates or dates_of(table and table.value(entry.name, DATES_FIELD), entry.where)
-    if not dates and any(part.task.kind == "change" for part in plan.tasks):
-        return tuple(Date(role=str(number + 1)) for number in range(plan.axes.frames))
-    if dates and len(dates) != plan.axes.frames:
+def _facts(plan: Plan, entry: Entry, head: Head, table: SideTable | None) -> dict[str, Any]:
+    """Return what else an export says of a sample; dates of a change that nothing tells are numbers."""
+    facts = dict(head.facts)
+    if table is not None:
+        facts |= facts_of({name: table.value(entry.name, name) for name in FACTS}, entry.where)
+    if DATES_FIELD not in facts and any(part.task.kind == "change" for part in plan.tasks):
+        facts[DATES_FIELD] = tuple(Date(role=str(number + 1)) for number in range(plan.axes.frames))
+    if (dates := facts.get(DATES_FIELD)) and len(dates) != plan.axes.frames:
         raise BadRecord(entry.where, f"expected a date of each of {plan.axes.frames} images, found {len(dates)}")
-    return dates
+    return facts
 
 
 def _objects(plan: Plan, stored: tuple[Object, ...] | None, where: str) -> tuple[Object, ...]:

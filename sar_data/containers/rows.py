@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from sar_data.containers import encoded
 from sar_data.containers.entry import Entry, Head, Labels
-from sar_data.containers.exported import dates_of, export_document
-from sar_data.containers.layouts import DATES_FIELD, IMAGE_FIELDS, KEY_FIELDS, LABEL_FIELDS, SPLIT_FIELDS
+from sar_data.containers.exported import FACTS, export_document, facts_of
+from sar_data.containers.layouts import IMAGE_FIELDS, KEY_FIELDS, LABEL_FIELDS, SPLIT_FIELDS
 from sar_data.containers.object_rows import is_objects, objects_of
 from sar_data.containers.row_files import SUFFIXES, cells, column, groups
 from sar_data.containers.side_table import field_of, split_word
@@ -41,7 +41,7 @@ class Rows:
     """The files and the columns that are used: `images` is one of all bands, or one a band, called by the band.
 
     `axes` are those of an image in our own export, where `more` are the columns of further tasks with their classes and
-    `dates` says that samples have several.
+    `facts` those that say more of a sample.
     """
 
     files: tuple[str, ...]
@@ -53,7 +53,7 @@ class Rows:
     boxes: str | None = None
     more: tuple[tuple[str, tuple[str, ...]], ...] = ()
     axes: str = ""
-    dates: bool = False
+    facts: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     expected = ()
 
@@ -82,9 +82,9 @@ class Rows:
         else:
             image = _array(cell, entry.where)
             head = Head(shape=image.shape, dtype=image.dtype.name, axes=self.axes, labels=labels)
-        if self.dates:
-            (cell,) = cells(tree, entry.files[0], (DATES_FIELD,), entry.start)
-            head = replace(head, dates=dates_of(cell.as_py(), entry.where))
+        if self.facts:
+            values = [cell.as_py() for cell in cells(tree, entry.files[0], self.facts, entry.start)]
+            head = replace(head, facts=facts_of(dict(zip(self.facts, values, strict=True)), entry.where))
         if self.boxes is None:
             return head
         (drawn,) = cells(tree, entry.files[0], (self.boxes,), entry.start)
@@ -196,7 +196,7 @@ def rows_of(tree: Tree) -> Rows | None:
     columns: dict[tuple[Any, ...], list[str]] = {}
     classes: tuple[str, ...] = ()
     exported = export_document(tree)
-    tasks = exported.tasks if exported else {}
+    tasks = exported.labels if exported else ()
     for path in walk(tree):
         name = path.rpartition("/")[2]
         if not name.endswith(SUFFIXES) or name.startswith(SKIPPED):
@@ -211,7 +211,7 @@ def rows_of(tree: Tree) -> Rows | None:
             rest = [name for name in schema.names if name not in images]
             chosen: dict[str, Any] = {role: field_of(rest, names, path) for role, names in ROLES.items()}
             chosen["more"] = tuple(
-                (name, names) for name, names in tasks.items() if name in rest and name not in chosen.values()
+                (name, names) for name, names in tasks if name in rest and name not in chosen.values()
             )
             chosen["boxes"] = next((field.name for field in schema if is_objects(field.type)), None)
             columns.setdefault((images, *chosen.values()), []).append(path)
@@ -222,12 +222,13 @@ def rows_of(tree: Tree) -> Rows | None:
         shown = "; ".join(f"{few([*names[0]])} in {few(paths)}" for names, paths in columns.items())
         raise SourceError(f"expected files of the same columns, found {shown}: name the folder of one kind")
     (((images, *chosen_columns), paths),) = columns.items()
-    dates = exported is not None and exported.frames > 1
-    axes = "fbyx" if dates else "byx" if exported else ""
+    axes = "" if exported is None else "fbyx" if exported.frames > 1 else "byx"
+    names = groups(tree, paths[0]).schema.names
+    facts = tuple(name for name in FACTS if exported and name in names)
     if exported and not classes and chosen_columns[list(ROLES).index("label")] is not None:
-        classes = next(iter(exported.tasks.values()), ())
+        classes = next((names for _, names in exported.labels), ())
     parts = dict(zip((*ROLES, "more", "boxes"), chosen_columns, strict=True))
-    return Rows(files=tuple(paths), images=images, classes=classes, axes=axes, dates=dates, **parts)
+    return Rows(files=tuple(paths), images=images, classes=classes, axes=axes, facts=facts, **parts)
 
 
 ROLES: Mapping[str, tuple[str, ...]] = {

@@ -72,6 +72,7 @@ def document(source: Source, target: str, lost: Collection[str]) -> bytes:
         "pixel_size_m": manifest.pixel_size_m,
         "bands": [band.model_dump(mode="json") for band in manifest.bands],
         "dtype": source.layout.dtype,
+        "shape": manifest.shape,
         "frames": manifest.frames,
         "tasks": [task.model_dump(mode="json") for task in manifest.tasks],
         "splits": {name: split.count for name, split in manifest.splits.items()},

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
-from sar_data.containers.dataset import SPLIT, about, count_splits
+from sar_data.containers.dataset import SPLIT, about, count_splits, import_dataset
 from sar_data.containers.entry import Container, Entry, Labels
+from sar_data.containers.exported import ExportDocument
+from sar_data.containers.layouts import EXPORT_FILE
 from sar_data.containers.looked import Looked, by_means, look
 from sar_data.containers.reading import Keyed, Plan, key_samples, read, scan, units
 from sar_data.containers.targets import TargetForm, target_form
@@ -82,6 +84,19 @@ def fit_container(
         *about(samples),
     )
     return fitted, tuple(filter(None, sentences))
+
+
+def fit_export(
+    tree: Tree, base: Pipeline, declaration: Declaration, exported: ExportDocument
+) -> tuple[Pipeline, tuple[str, ...]]:
+    """Return the pipeline for what one of our own exports says of itself, and sentences; raise SourceError."""
+    spec = spec_of(base.spec, declaration, exported.bands, (), exported.dtype)
+    spec = dataclasses.replace(spec, tasks=exported.tasks, frames=exported.frames, shape=exported.shape)
+    container = import_dataset(tree, dataclasses.replace(base, spec=spec))
+    if container is None:
+        raise SourceError(f"expected images beside {EXPORT_FILE}, found none")
+    fitted, counts, sentences = container
+    return dataclasses.replace(fitted, declare=None), (counts, *sentences)
 
 
 def _place(name: str) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
+from sar_data.containers.exported import export_document
 from sar_data.containers.find import find_container
 from sar_data.errors import BadRecord, SourceError, UsageError
 from sar_data.naming import few
@@ -16,7 +17,7 @@ from sar_data.own.classes import classes_of
 from sar_data.own.contradictions import contradictions
 from sar_data.own.declaration import Declaration, read_declaration
 from sar_data.own.guess import complete_declaration, is_open
-from sar_data.own.packed import fit_container
+from sar_data.own.packed import fit_container, fit_export
 from sar_data.own.reading import Plan, read, scan, units_of
 from sar_data.own.spec import TASKS, Kind, bands_of, spec_of
 from sar_data.own.survey import Survey, boxes_of, paths_of, survey_folder
@@ -60,6 +61,8 @@ def fit(
     declared_fields, where = read_declaration(tree, fields)
     if declared_fields.unit is None and unit is not None:
         declared_fields, _ = read_declaration(tree, {**(fields or {}), "unit": unit})
+    if not fields and unit is None and (document := export_document(tree)):
+        return fit_export(tree, base, declared_fields, document)
     if not declared_fields.images and (container := find_container(tree, named=False)):
         return fit_container(tree, base, declared_fields, container, otherwise)
     declaration, guessed = complete_declaration(tree, declared_fields)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -142,11 +143,13 @@ def test_an_export_of_normalized_values_is_refused(regions: dict[str, Build], tm
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"bands": [{"name": "VV", "unit": "dB"}] * 2}, "a band twice"),
+        ({"bands": [{"name": "VV", "unit": "dB"}] * 2}, "a band or a task twice"),
         (
             {"bands": [{"name": "HH", "unit": "dB"}, {"name": "HV", "unit": "dB"}]},
             "expected the bands VV, VH, found HH",
         ),
+        ({"bands": [{"name": "VV", "unit": ["dB"]}]}, "a band in "),
+        ({"tasks": [{"name": "clc19", "kind": "words", "classes": []}]}, "a task of the kind 'words'"),
         ({"frames": 0}, "0 frames of 'float32'"),
         ({"dtype": "complex64"}, "1 frames of 'complex64'"),
         ({"tasks": None}, "the document of an export"),
@@ -162,12 +165,39 @@ def test_a_document_of_an_export_that_was_changed_is_named(
         built_again(folder, tmp_path / "again", "bigearthnet-s1-v2")
 
 
-def test_geotiffs_build_as_ones_own_data_with_the_same_pixels_splits_and_classes(
+def test_geotiffs_build_as_ones_own_data_with_all_that_the_build_knows(
     regions: dict[str, Build], tmp_path: Path
 ) -> None:
     again = built_again(export("geotiff", regions["120"], tmp_path / "tiffs").folder, tmp_path / "out", "custom")
-    columns = ["split", "xxh3", "labels", "crs", "transform", "time"]
+    columns = ["key", "split", "xxh3", "labels", "crs", "transform", "time", "group", "place", "orbit_pass"]
     tables = [made.index().filter(pc.is_valid(made.index()["shard"])) for made in (again, regions["120"])]
-    ours, theirs = (pa.table({name: table[name] for name in columns}).sort_by("xxh3").to_pylist() for table in tables)
+    ours, theirs = (pa.table({name: table[name] for name in columns}).sort_by("key").to_pylist() for table in tables)
     assert ours == theirs
     assert [band.name for band in again.manifest.bands] == [band.name for band in regions["120"].manifest.bands]
+    assert again.manifest.shape == (120, 120)
+
+
+@pytest.mark.parametrize(("name", "target"), [("spacenet6", "hf"), ("ssdd", "npy"), ("ssdd", "coco")])
+def test_masks_and_boxes_build_as_ones_own_data_without_a_declaration(
+    built: dict[str, Build], tmp_path: Path, name: str, target: Target
+) -> None:
+    again = built_again(export(target, built[name], tmp_path / target).folder, tmp_path / "out", "custom")
+    assert again.manifest.content_digest == built[name].manifest.content_digest
+
+
+@pytest.mark.parametrize("target", ["hf", "npy", "geotiff", "configilm"])
+def test_ones_own_data_of_odd_sizes_names_and_classes_come_back(tmp_path: Path, target: Target) -> None:
+    images, random = tmp_path / "raw" / "Bilder", np.random.default_rng(0)
+    images.mkdir(parents=True)
+    lines = ["image,class\n"]
+    for number, name in enumerate(["größe", "漢字", "a-1", "b"] * 3):
+        path = images / f"{name}{number}.npy"
+        np.save(path, random.integers(0, 255, (1, 9, 11 + number % 2), dtype=np.uint8))
+        lines.append(f"{path.name},{(20, 10)[number % 2]}\n")
+    (tmp_path / "raw" / "labels.csv").write_text("".join(lines))
+    declared = {"bands": ["HH"], "task": "classification", "classes": ["20", "10"], "table": "labels.csv"}
+    made = build(BuildRequest(dataset="custom", source=tmp_path / "raw", out=tmp_path, unit="8-bit", declare=declared))
+    again = built_again(export(target, made, tmp_path / target).folder, tmp_path / "again", "custom")
+    assert again.manifest.content_digest == made.manifest.content_digest
+    assert [(band.name, band.unit) for band in again.manifest.bands] == [("HH", "8-bit")]
+    assert again.manifest.tasks == made.manifest.tasks
