@@ -77,7 +77,7 @@ def export_document(tree: Tree) -> ExportDocument | None:
 
 def _band(band: Mapping[str, Any]) -> Band:
     words = {name: str(band.get(name, "")) for name in ("polarization", "description", "calibration")}
-    if not isinstance(band["unit"], str):
+    if str(band["unit"]) != band["unit"]:
         raise ValueError(f"a band in {band['unit']!r:.20}")
     terrain = band.get("terrain_corrected")
     return Band(
