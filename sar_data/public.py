@@ -19,6 +19,7 @@ from sar_data.builder.diff import Comparison as Differences
 from sar_data.builder.diff import diff as differing
 from sar_data.builder.leakage import LeakageRequest
 from sar_data.builder.leakage import leakage as leaking
+from sar_data.builder.outlook import Outlook, outlook
 from sar_data.builder.rebuild import RebuildRequest
 from sar_data.builder.repair import Repair, RepairRequest
 from sar_data.builder.repair import repair as repairing
@@ -32,7 +33,6 @@ from sar_data.builder.request import (
     Dtype,
     Format,
 )
-from sar_data.builder.splits import SplitOutlook, outlooks
 from sar_data.download.fetch import check_licence, check_results, fetch_as_user, folder_of, select_sources
 from sar_data.download.transfer import TransferProgress
 from sar_data.exporters import Exported, Target
@@ -60,7 +60,7 @@ def build(
     declare: Mapping[str, Any] | None = None,
     work: str | Path | None = None,
     lists: str | Path | None = None,
-    format: Format | None = None,
+    format: Format | Sequence[Format] | None = None,
     compression: Compression = "none",
     split: str | None = None,
     seed: int = 0,
@@ -139,28 +139,42 @@ def plan(
     dataset: str | Pipeline,
     *,
     source: str | Path,
+    out: str | Path,
     split: str | Sequence[str] | None = None,
     variant: str | None = None,
     declare: Mapping[str, Any] | None = None,
     work: str | Path | None = None,
     lists: str | Path | None = None,
+    format: Format | Sequence[Format] | None = None,
+    compression: Compression = "none",
     seed: int = 0,
     limit: int | None = None,
+    shard_length: int = 256,
     rehash: bool = False,
     bad_records: BadRecords = "stop",
-    bad_objects: BadObjects | None = None,
+    speckle: str | None = None,
     unit: Unit | None = None,
+    bad_objects: BadObjects | None = None,
     complex_as: ComplexAs | None = None,
+    crop: int | None = None,
+    pad: int | None = None,
+    resize: int | None = None,
+    resample: Domain | None = None,
+    normalize: str | None = None,
+    dtype: Dtype | None = None,
+    drop_parent: bool = False,
     workers: int | None = None,
     runner: Kind | Runner | None = None,
     dask_address: str | None = None,
     progress: Progress | None = None,
     say: Say | None = None,
-) -> list[SplitOutlook]:
-    """Return what each of some splits would come to, or all that the dataset offers: nothing is built, no pixel read.
+) -> Outlook:
+    """Return what a build would come to, before it begins: records, splits, shards, bytes, disk, memory, minutes.
 
-    `split` has the policies, as a list or as a text, "A,B". Of each: samples by split, those lost to buffers, the
-    largest deviation of a class share, and what test shares with train by what the records say. The other parameters
+    `split` has the policies that are compared, as a list or as a text, "A,B", or all that the dataset offers without
+    it. Of each: samples and class shares by split, samples lost to buffers, the largest deviation of a class share, and
+    what test shares with train by what the records say. Bytes and minutes follow from samples that are built beside
+    `out` for ten seconds at most and removed. `missing` of the result says what the build lacks. The other parameters
     are those of `build`.
     """
     request = BuildRequest(
@@ -168,19 +182,30 @@ def plan(
         variant=variant,
         declare=declare,
         source=Path(source),
-        out=Path(),
+        out=Path(out),
         work=_path(work),
         lists=_path(lists),
+        format=format,
+        compression=compression,
         seed=seed,
         limit=limit,
+        shard_length=shard_length,
         rehash=rehash,
         bad_records=bad_records,
-        bad_objects=bad_objects,
+        speckle=speckle,
         unit=unit,
+        bad_objects=bad_objects,
         complex_as=complex_as,
+        crop=crop,
+        pad=pad,
+        resize=resize,
+        resample=resample,
+        normalize=normalize,
+        dtype=dtype,
+        drop_parent=drop_parent,
     )
     with _crew(workers, runner, dask_address) as computing:
-        return outlooks(request, split, computing, progress, say)
+        return outlook(request, split, computing, progress, say)
 
 
 def rebuild(

@@ -12,15 +12,19 @@ AHEAD = 8  # entries that wait for a writer: enough to keep it busy, few enough 
 Writer = Callable[[Iterable[Entry]], Written]
 
 
-def write_each(writers: Sequence[Writer], entries: Iterator[Entry]) -> list[Written]:
-    """Return what each of some writers made of all entries; the first one draws them, each other one has a thread.
+def write_each(writers: Sequence[Writer], entries: Iterator[Entry], *, small: bool = False) -> list[Written]:
+    """Return what each of some writers made of all entries.
 
-    Where the pass or a writer fails, no writer sees the end of the entries, so none completes its shard. Raises what
-    failed first.
+    Those of a `small` shard are kept for one writer after the other. Of others the first writer draws them, and each
+    other one has a thread, so that memory stays flat; that costs more processor time. Where the pass or a writer fails,
+    no writer sees the end of the entries, so none completes its shard. Raises what failed first.
     """
+    if small or len(writers) == 1:
+        kept = list(entries) if len(writers) > 1 else entries
+        return [writer(kept) for writer in writers]
     first, *others = writers
     followers = [_Follower() for _ in others]
-    with ThreadPoolExecutor(max(len(others), 1)) as pool:
+    with ThreadPoolExecutor(len(others)) as pool:
         futures = [pool.submit(follower.run, writer) for follower, writer in zip(followers, others, strict=True)]
         end: BaseException | None = None
         try:

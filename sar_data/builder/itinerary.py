@@ -30,6 +30,7 @@ from sar_data.system import durable
 
 T = TypeVar("T")
 Request = BuildRequest | ConvertRequest | RebuildRequest
+Prepare = Callable[[BuildRequest, Runner, Progress | None, Say | None], list[Draft]]
 Name = Literal["fetch", "prepare", "pack", "seal", "drop parent"]
 
 
@@ -79,11 +80,12 @@ Steps = Generator[Step[Any], None, T]
 class Itinerary:
     """Carries out a request: run each of `steps()`, in order, and close it; `results` has a build a container.
 
+    `prepare` opens the drafts of the lossless builds of raw files.
     A target's lock is held from the end of its prepare to the end of its seal.
     """
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    def __init__(self, request: Request, prepare: Prepare = prepare_each) -> None:
+        self.request, self.prepare = request, prepare
         self.results: list[BuildResult] = []
 
     def steps(self) -> Steps[None]:
@@ -97,7 +99,7 @@ class Itinerary:
         request = self.request
         if request.fetch:
             yield Step("fetch", "web", lambda runner, progress, say: _fetch(request, progress, say))
-        self.results += yield from _build(request)
+        self.results += yield from _build(request, self.prepare)
 
 
 def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) -> None:
@@ -117,8 +119,8 @@ def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) ->
     check_results(outcomes)
 
 
-def _build(request: BuildRequest) -> Steps[list[BuildResult]]:
-    preparing = Step("prepare", "files", lambda runner, progress, say: prepare_each(request, runner, progress, say))
+def _build(request: BuildRequest, prepare: Prepare) -> Steps[list[BuildResult]]:
+    preparing = Step("prepare", "files", lambda runner, progress, say: prepare(request, runner, progress, say))
     yield preparing
     drafts = preparing.result
     with _locks(drafts):

@@ -51,6 +51,7 @@ from sar_data.system.bulk import bulk
 
 STARTED = "started"
 PENDING = ".pending"
+MOST_KEPT = 64 << 20  # bytes of a shard that several containers share in memory: 256 patches are 29 MB
 SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
 MOST_DB = 450.0  # 10 log10 of float32's smallest and largest power are -449 and 385: beyond, values are no dB
 
@@ -192,8 +193,9 @@ def _pack_once(jobs: Sequence[Job], shard: Shard, records: Sequence[Record], pla
         partial(job.container.write, job.spool if job.container.spooled else job.build, job.layout, shard)
         for job in jobs
     ]
+    size = sum(jobs[0].layout.sample_bytes(record.shape) for record in records)
     with jobs[0].origin.open() as reader:
-        written = write_each(writers, pass_.entries(reader, records, places))
+        written = write_each(writers, pass_.entries(reader, records, places), small=size <= MOST_KEPT)
     proof = pass_.proof(jobs[0].recipe)
     for job, part in zip(jobs, written, strict=True):
         placed = replace(

@@ -93,11 +93,16 @@ def prepare_each(
     if say and request.limit is None and (left := _left_out(request, fit.pipeline, records, assignment)):
         say(f"{WARNING}{left}")
     chosen = {"policy": name, "parameters": _parameters(policy), "seed": request.seed}
-    plan = plan_of(request, fit, scanned, assignment, chosen, containers[0], progress)
-    plans = {plan.decisions.recipe_digest: plan for plan in map(plan.packed_in, containers)}
-    drafts = open_each(partial(_open, request, fit, plan, say) for plan in plans.values())
-    by_recipe = dict(zip(plans, drafts, strict=True))
-    return [by_recipe[plan.packed_in(container).decisions.recipe_digest] for container in containers]
+    return open_drafts(request, fit, plan_of(request, fit, scanned, assignment, chosen, containers[0], progress), say)
+
+
+def open_drafts(request: BuildRequest, fit: Fitted, plan: Plan, say: Say | None = None) -> list[Draft]:
+    """Return the draft of a plan in the container of the lossless build of each that is asked for."""
+    plans = [plan.packed_in(container) for container in containers_of(request, fit.pipeline.spec)]
+    recipes = {plan.decisions.recipe_digest: plan for plan in plans}
+    drafts = open_each(partial(_open, request, fit, plan, say) for plan in recipes.values())
+    by_recipe = dict(zip(recipes, drafts, strict=True))
+    return [by_recipe[plan.decisions.recipe_digest] for plan in plans]
 
 
 def containers_of(request: BuildRequest, spec: DatasetSpec) -> list[Format]:

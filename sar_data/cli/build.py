@@ -69,7 +69,12 @@ def _formats(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     metavar="POLICY",
     help="NAME or NAME:parameter=value,…; `info` lists them; repeatable with --plan.",
 )
-@click.option("--plan", is_flag=True, is_eager=True, help="Build nothing: compare --split A,B,…, or all splits.")
+@click.option(
+    "--plan",
+    is_flag=True,
+    is_eager=True,
+    help="Build nothing: show bytes, disk and minutes of the build, and compare --split A,B,…, or all splits.",
+)
 @click.option(
     "--from", type=BuildFolder(), metavar="BUILD", help="Make that build again: its manifest and index say how."
 )
@@ -161,13 +166,13 @@ def command(
 
     A build of the same recipe is made once: run again, the command returns it, or continues where it was stopped. The
     build is lossless; --speckle, --unit, --crop, --pad, --resize, --normalize and --dtype bake a second one from it.
-    --format zarr,lmdb seals one build a container, and reads each image once. --plan builds nothing: it prints leakage
-    and cost of each split, one a line.
+    --format zarr,lmdb seals one build a container, and reads each image once. --plan builds samples, which it removes:
+    it prints bytes, disk, memory and minutes of the build, what it lacks, and leakage and cost of each split.
     --from BUILD makes the same content again, of raw files or of another build; manifest and index of BUILD are enough.
     """
     from sar_data import catalog
     from sar_data.cli.outcome import carry_out
-    from sar_data.cli.outlook import print_outlooks
+    from sar_data.cli.outlook import print_outlook
 
     if isinstance(dataset, Path):
         if source is not None:
@@ -187,7 +192,7 @@ def command(
         raise UsageError(_missing_source(catalog.pipeline(dataset, variant)))
     with crew(workers, runner, dask_address) as open_runner:
         if plan:
-            print_outlooks(request, splits, open_runner, as_json=as_json)
+            print_outlook(request, splits, open_runner, as_json=as_json)
             return
         carry_out(request, open_runner, note, request.out, as_json=as_json)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sar_data.builder import pack
 from sar_data.builder.following import AHEAD, write_each
 from sar_data.builder.itinerary import build, carry_out
 from sar_data.errors import BadRecord, TargetError
@@ -55,9 +56,11 @@ def assert_as_alone(made: Iterable[Build], alone: dict[str, Build]) -> None:
         assert stored == expected
 
 
+@pytest.mark.parametrize("kept", [0, pack.MOST_KEPT])
 def test_each_container_is_the_build_that_it_is_alone_and_each_image_is_read_once(
-    source: Path, alone: dict[str, Build], tmp_path: Path
+    source: Path, alone: dict[str, Build], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
+    monkeypatch.setattr(pack, "MOST_KEPT", kept)
     read = Counter[str]()
     request = asked(source, tmp_path)
     pipeline = request.pipeline

@@ -81,7 +81,7 @@ def _assert_used(run: Path, build: str, out: Path) -> None:
 
 
 def test_figures_of_a_build_and_of_splits_are_those_of_python(
-    server: str, sealed: dict[str, Build], bigearthnet_source: Path
+    server: str, sealed: dict[str, Build], bigearthnet_source: Path, tmp_path: Path
 ) -> None:
     from flows.plan import plan
     from flows.stats import against, looks, shift, stats
@@ -93,10 +93,15 @@ def test_figures_of_a_build_and_of_splits_are_those_of_python(
     assert shift(path=path, reference="val").keys() == {"train", "test"}
     assert against(path=path, other="ssl4eo") == sar_data.against(path, "ssl4eo").document()
     assert looks(path=path, images=3)["VV"]["images"] == 3
-    (one,) = plan(dataset="bigearthnet-s1", source=bigearthnet_source, split="random", runner="serial")
+    places: dict[str, Any] = {"source": bigearthnet_source, "out": tmp_path}
+    document = plan(dataset="bigearthnet-s1", **places, format=["zarr", "lmdb"], split="random", runner="serial")
+    (one,) = document["splits"]
     assert one["counts"]["train"] == sealed["zarr"].manifest.splits["train"].count
-    rows = json.loads(_shown()["plan"])
-    assert rows[0].items() >= one["counts"].items()
+    shown = {name: json.loads(_shown()[name]) for name in ("plan", "plan-builds", "plan-figures")}
+    assert shown["plan"][0].items() >= one["counts"].items()
+    assert shown["plan-builds"] == document["builds"]
+    assert [build["format"] for build in document["builds"]] == ["zarr", "lmdb"]
+    assert shown["plan-figures"][0]["written_bytes"] == sum(build["bytes"] for build in document["builds"])
 
 
 def test_all_that_is_wrong_with_a_build_is_logged_and_fails_the_run(
