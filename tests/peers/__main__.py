@@ -28,7 +28,7 @@ from sar_data.sealed.opened import Build
 from tests.places import ROOT
 
 OUT = ROOT / "peers-out"
-TIMEOUT = 900  # seconds of a reader
+TIMEOUT, INSTALL_TIMEOUT = 900, 3600  # seconds of a reader, of an installation of gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def run(name: str, peer: Peer) -> str | None:
     if not done.exists() or done.read_text() != json.dumps(needs):
         shutil.rmtree(python.parents[1], ignore_errors=True)
         for command in ([peer.python, "-m", "venv", python.parents[1]], [python, "-m", "pip", "install", "-q", *needs]):
-            if fault := _failure(command):
+            if fault := _failure(command, timeout=INSTALL_TIMEOUT):
                 return f"not run: {fault}"
         done.write_text(json.dumps(needs))
     made = miniature(peer.dataset)
@@ -162,7 +162,7 @@ def facts_of(made: Build) -> Iterable[dict[str, Any]]:
             }
 
 
-def _failure(command: Sequence[str | Path], *, ours: bool = False) -> str | None:
+def _failure(command: Sequence[str | Path], *, ours: bool = False, timeout: int = TIMEOUT) -> str | None:
     """Return the end of what a command that failed said, None for one that did not."""
     quiet = {"PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "YOLO_OFFLINE": "true"}
     environment = {**os.environ, **quiet, "HF_HOME": str(OUT / "cache"), "YOLO_CONFIG_DIR": str(OUT / "cache")}
@@ -170,7 +170,7 @@ def _failure(command: Sequence[str | Path], *, ours: bool = False) -> str | None
     words = list(map(str, command))
     try:
         done = subprocess.run(
-            words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{words[0]}: {error}"
