@@ -35,12 +35,14 @@ ROOMS = (
     "train/knowledge",
     "train/losses",
     "train/metrics",
+    "train/models",
     "train/pictures",
     "train/pretrain",
     "train/probe",
     "train/rotated",
     "train/run",
     "train/segment",
+    "train/weights",
     "views",
 )
 """The list grows: a room is added once all of it is clean."""

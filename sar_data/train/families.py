@@ -42,8 +42,8 @@ class Family:
     def to_json(self) -> dict[str, Any]:
         """Return what a person reads: all but the patterns."""
         hidden = ("files", "torchgeo", "figures")
-        found = {name: value for name, value in asdict(self).items() if name not in hidden}
-        return {"name": found.pop("name"), "is": found.pop("about"), "loads": not self.why, **found}
+        fields = {name: value for name, value in asdict(self).items() if name not in hidden}
+        return {"name": fields.pop("name"), "is": fields.pop("about"), "loads": not self.why, **fields}
 
 
 @cache

@@ -1,11 +1,11 @@
-"""Tensors and plain values out of a file of PyTorch, without executing anything that it says.
+"""Tensors and plain values from a file of PyTorch, without executing anything in it.
 
-PyTorch's restricted unpickler does that, with four additions. What a pickle asks for is looked at before any of it is
-made (instructions.py). What lies in a zip is compared with its checksums, which PyTorch does not do. Published files
-carry plain values beside their tensors: MAE's and FG-MAE's `args` are an argparse.Namespace, others keep numbers as
-numpy's. Nobody asks for these, so that they become `Beside` and numpy makes none of them: a type that a pickle
-describes can mislead it. And no tensor may take more memory than the file has bytes: one number can stand for many in a
-tensor, and a megabyte for gigabytes in a zip.
+PyTorch's restricted unpickler does that, with four additions. The instructions of a pickle are checked before any value
+is made (instructions.py). The contents of a zip are compared with its checksums, which PyTorch does not do. Published
+files have plain values beside their tensors: MAE's and FG-MAE's `args` are an argparse.Namespace, others have numpy's
+numbers. They are not used, so they become `Beside`, and numpy makes none of them: a type that a pickle describes can
+mislead it. And no tensor may take more memory than the file has bytes: in a tensor one number can stand for many, and
+in a zip a megabyte for gigabytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor
 from sar_data.system.regular import open_regular
 from sar_data.train import instructions
 
-DEEPEST = 64  # dicts and lists inside of each other
+DEEPEST = 64  # levels of nested dicts and lists
 _TYPES = [f"numpy.dtypes.{type(np.dtype(code)).__name__}" for code in "?bBhHiIlLqQefd"]
 # numpy 1 and 2 keep these in modules of different names, and a file names the one it was written with.
 _MAKERS = [f"{home}.multiarray.{name}" for name in ("scalar", "_reconstruct") for home in ("numpy.core", "numpy._core")]
@@ -34,11 +34,11 @@ _PICKLES = 5  # at the start of the older form: a number that marks it, version,
 
 
 class Unreadable(ValueError):
-    """A file is none of PyTorch's, or not one that is read here."""
+    """A file that PyTorch did not write, or that is not read here."""
 
 
 class Beside:
-    """A value of a type that nobody asks for, whatever a pickle says of it."""
+    """The place of a value that is not used, of any type that a pickle names."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -47,11 +47,11 @@ class Beside:
         pass
 
 
-def unpickled(path: Path) -> Any:
-    """Return what torch.save wrote to a file, tensors on the processor; raise Unreadable, or UnpicklingError.
+def unpickle(path: Path) -> Any:
+    """Return the value that torch.save wrote to a file, tensors on the processor; raise Unreadable or UnpicklingError.
 
-    UnpicklingError is PyTorch's own, and names what a pickle asks for that is not among tensors and plain values.
-    Raises BuildError where there is no regular file.
+    UnpicklingError is PyTorch's own, and names a type in the pickle that is neither a tensor nor a plain value. Raises
+    BuildError where there is no regular file.
     """
     with os.fdopen(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -59,12 +59,12 @@ def unpickled(path: Path) -> Any:
             _check_form(file)
             file.seek(0)
             with torch.serialization.safe_globals([(Beside, name) for name in _VALUES]):
-                found = torch.load(file, map_location="cpu", weights_only=True)
+                contents = torch.load(file, map_location="cpu", weights_only=True)
         except (UnpicklingError, Unreadable):
             raise
-        except Exception as error:  # an unpickler raises whatever its instructions lead to
+        except Exception as error:  # a pickle's instructions can raise any error
             raise Unreadable(str(error) or type(error).__name__) from error
-    return _plain(found, size, {})
+    return _plain(contents, size, {})
 
 
 def _check_form(file: Any) -> None:
@@ -76,12 +76,12 @@ def _check_form(file: Any) -> None:
             instructions.check(file, _VALUES)
         return
     with zipfile.ZipFile(file) as archive:
-        if packed := [one.filename for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]:
+        if packed := [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]:
             raise Unreadable(f"expected tensors that are stored, found compressed ones such as {packed[0][:80]}")
         if damaged := archive.testzip():
             raise Unreadable(f"{damaged[:80]}: expected bytes of its CRC-32, found others: it is damaged")
     file.seek(0)
-    # As PyTorch finds it: of two entries of one name it may take another one than zipfile.
+    # Read as PyTorch does: of two entries of one name it may take another one than zipfile.
     pickle = torch._C.PyTorchFileReader(file).get_record("data.pkl")
     instructions.check(io.BytesIO(pickle), _VALUES)
 
@@ -89,8 +89,8 @@ def _check_form(file: Any) -> None:
 def _plain(value: Any, size: int, seen: dict[int, Any], name: str = "", deep: int = DEEPEST) -> Any:
     """Return a value with plain dicts in the place of those that a pickle gave attributes of its own.
 
-    `seen` has what each part became, so that one that stands in many places is looked at once. Raises Unreadable for
-    tensors that are none of plain numbers within `size` bytes, and for dicts and lists that never end.
+    `seen` maps the id of each part to its result, so that a repeated part is handled once. Raises Unreadable for
+    tensors that are none of plain numbers within `size` bytes, and for dicts and lists nested too deeply.
     """
     if isinstance(value, Tensor):
         _check(name, value, size)
@@ -101,10 +101,10 @@ def _plain(value: Any, size: int, seen: dict[int, Any], name: str = "", deep: in
     if not deep:
         raise Unreadable("expected dicts and lists inside of each other to end, found too many")
     pairs = dict.items(value) if isinstance(value, dict) else enumerate(value)
-    made = {key: _plain(part, size, seen, key if isinstance(key, str) else name, deep - 1) for key, part in pairs}
-    found = made if isinstance(value, dict) else type(value)(made.values())
-    seen[id(value)] = found
-    return found
+    parts = {key: _plain(part, size, seen, key if isinstance(key, str) else name, deep - 1) for key, part in pairs}
+    plain = parts if isinstance(value, dict) else type(value)(parts.values())
+    seen[id(value)] = plain
+    return plain
 
 
 def _check(name: str, tensor: Tensor, size: int) -> None:

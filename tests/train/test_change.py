@@ -38,7 +38,7 @@ from sar_data.train.segment import network
 from sar_data.train.segment.change import ChangeDetection
 from sar_data.train.segment.unet import UNet
 from sar_data.train.settings import Change, Probe, Segment
-from sar_data.train.weights.stem import fitted
+from sar_data.train.weights.stem import fit
 from tests.mini import changes, invented
 from tests.train import cut
 from tests.train.conftest import SEGMENT
@@ -222,12 +222,12 @@ def test_of_equal_dates_there_is_no_difference() -> None:
 
 def test_weights_of_one_date_give_equal_dates_the_response_to_one() -> None:
     stem = torch.randn(8, 2, 3, 3)
-    one, _ = fitted(stem, ("VH", "VV"), ("VV", "VH"), adapt=False)
-    both, _ = fitted(stem, ("VH", "VV"), ("VV", "VH", "VV", "VH"), adapt=False)
+    one, _ = fit(stem, ("VH", "VV"), ("VV", "VH"), adapt=False)
+    both, _ = fit(stem, ("VH", "VV"), ("VV", "VH", "VV", "VH"), adapt=False)
     image = torch.randn(1, 2, 9, 9)
     expected = nn.functional.conv2d(image, one)
     torch.testing.assert_close(nn.functional.conv2d(image.repeat(1, 2, 1, 1), both), expected, atol=1e-5, rtol=1e-5)
-    again, _ = fitted(both, ("VV", "VH") * 2, ("VV", "VH") * 2, adapt=False)
+    again, _ = fit(both, ("VV", "VH") * 2, ("VV", "VH") * 2, adapt=False)
     assert torch.equal(again, both)
 
 

@@ -18,7 +18,7 @@ from sar_data.train.inference.initial import begin
 from sar_data.train.models import backbone
 from sar_data.train.run import checkpoint
 from sar_data.train.settings import Finetune
-from sar_data.train.weights.fit import shaped
+from sar_data.train.weights.fit import reshape
 from tests.train import cut
 from tests.train.conftest import TINY, Finished
 
@@ -91,7 +91,7 @@ def test_positions_of_no_square_are_refused_in_a_sentence(finished: Finished, tm
 @pytest.mark.parametrize("rows", [0, 8, 9])
 def test_a_table_of_relative_positions_is_interpolated_from_a_square_alone(rows: int) -> None:
     table, own, resized = torch.ones(rows, 2), torch.zeros(25, 2), dict[str, str]()
-    after = shaped("a.relative_position_bias_table", table, own, None, resized)
+    after = reshape("a.relative_position_bias_table", table, own, None, resized)
     assert (after.shape == own.shape, len(resized)) == ((True, 1) if rows == 9 else (False, 0))
 
 

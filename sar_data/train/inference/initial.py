@@ -18,7 +18,7 @@ from sar_data.train.models.encoder import Backbone
 from sar_data.train.models.finite import not_finite
 from sar_data.train.run import checkpoint
 from sar_data.train.settings import Tuned
-from sar_data.train.weights.fit import shaped
+from sar_data.train.weights.fit import reshape
 
 log = logging.getLogger("sar_data.train")
 
@@ -47,7 +47,7 @@ def begin(
             if name in fresh:
                 state[name] = own[name]
             elif name.startswith(home):
-                state[name] = shaped(name.removeprefix(f"{home}."), value, own[name], encoder.net, resized)
+                state[name] = reshape(name.removeprefix(f"{home}."), value, own[name], encoder.net, resized)
     if other := sorted(name for name, value in state.items() if value.shape != own[name].shape):
         raise UsageError(f"`init={settings.init}`: expected weights of the same shapes, found others: {few(other)}")
     network.load_state_dict(state)

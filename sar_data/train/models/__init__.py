@@ -1,6 +1,6 @@
 """Networks by name: an encoder for any bands, and a classifier on one of its poolings.
 
-The names are in sar_data.train.networks. A network is made without weights: sar_data.train.weights loads them.
+The names are in sar_data.train.networks. A network has random values until sar_data.train.weights loads others.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ CHANGES: Mapping[str, Callable[[Any], None]] = {
     **dict.fromkeys(("croma-b", "croma-l"), attend_by_distance),
     **dict.fromkeys(("dofa-b", "dofa-l"), pad_patches),
 }
-"""What is changed in a network of VARIANTS once timm has made it."""
+"""Changes to a network of VARIANTS after timm has made it."""
 HEADS = ("linear", "bn-linear")
 
 
 def backbone(name: str, channels: Sequence[str], *, image_size: int, drop_path: float = 0.0) -> Backbone:
     """Make an encoder by a name of MODELS, VARIANTS or timm, for images of these bands, `image_size` pixels a side.
 
-    `drop_path` is the last block's rate, as timm counts it. Raises UsageError for an unknown name, a network that this
-    house cannot use, an image that patches do not tile, and a drop path where the network has none.
+    `drop_path` is the rate of the last block, as in timm. Raises UsageError for an unknown name, a network that cannot
+    be used here, an image that patches do not tile, and a drop path where the network has none.
     """
     if not channels:
         raise UsageError(f"{name}: expected at least one channel, found none")
-    made = ViTAEv2(len(channels), drop_path) if name in OWN else _of_timm(name, len(channels), image_size, drop_path)
-    encoder = Backbone(made, name, channels, image_size)
+    net = ViTAEv2(len(channels), drop_path) if name in OWN else _of_timm(name, len(channels), image_size, drop_path)
+    encoder = Backbone(net, name, channels, image_size)
     if encoder.patch and image_size % encoder.patch:
         near = max(1, round(image_size / encoder.patch)) * encoder.patch
         raise UsageError(
@@ -67,7 +67,7 @@ def _of_timm(name: str, channels: int, image_size: int, drop_path: float) -> Any
 
 
 class Classifier(nn.Module):
-    """Give logits [B, classes] of images [B, C, H, W]: a head on one pooling of an encoder."""
+    """Return logits [B, classes] of images [B, C, H, W]: a head on one pooling of an encoder."""
 
     def __init__(self, encoder: Backbone, head: nn.Module, pooling: str) -> None:
         super().__init__()
@@ -82,11 +82,11 @@ class Classifier(nn.Module):
 
 
 def classifier(encoder: Backbone, classes: int, *, pooling: str, head: str = "linear") -> Classifier:
-    """Put a fresh head on an encoder, which is settled on the pooling.
+    """Put a fresh head on an encoder, which is fixed to the pooling.
 
-    `head` is "linear", or "bn-linear" as FG-MAE probes and fine-tunes: a BatchNorm without weights (eps 1e-6) before
-    the linear layer. Linear weights are drawn with a standard deviation of 0.01, biases are 0. Raises UsageError for
-    an unknown head or pooling.
+    `head` is "linear", or "bn-linear" as in FG-MAE's probing and fine-tuning: a BatchNorm without weights (eps 1e-6)
+    before the linear layer. Linear weights are drawn with a standard deviation of 0.01, biases are 0. Raises UsageError
+    for an unknown head or pooling.
     """
     if head not in HEADS:
         raise unknown("head", head, HEADS)

@@ -1,4 +1,4 @@
-"""Weights that are numbers: with one NaN among them a network answers, and its answers mean nothing."""
+"""A check that weights are finite: with one NaN among them a network's outputs mean nothing."""
 
 from __future__ import annotations
 

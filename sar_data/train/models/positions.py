@@ -1,4 +1,4 @@
-"""What tokens on a grid know of their places and of each other's: waves, relative positions, biases, distances."""
+"""Encodings of the positions of tokens on a grid: sine-cosine, relative positions, biases, distances."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def sine_cosine(grid: tuple[int, int], width: int, *, prefix: int) -> Tensor:
-    """Return fixed positions float32 [1, prefix + rows · columns, width] as MAE's and Scale-MAE's code has them.
+    """Return fixed positions float32 [1, prefix + rows · columns, width] as in MAE's and Scale-MAE's code.
 
     Those of the prefix, such as a class token, are 0.
     """
@@ -41,7 +41,7 @@ def table_bias(table: Tensor, side: int) -> Tensor:
 
 
 def _apart(side: int, device: torch.device) -> Tensor:
-    """Return how far each place of a side is from each other, counted from 0."""
+    """Return the distances between the places of a side [side, side], with an offset that makes them start at 0."""
     place = torch.arange(side, device=device)
     return place[:, None] - place[None, :] + side - 1
 
@@ -55,5 +55,5 @@ def distance_bias(heads: int, sides: tuple[int, int], device: torch.device) -> T
 
 def _slopes(heads: int) -> list[float]:
     whole = 2 ** math.floor(math.log2(heads))
-    found = [2 ** (-8 * (place + 1) / whole) for place in range(whole)]
-    return found if whole == heads else found + _slopes(2 * whole)[::2][: heads - whole]
+    slopes = [2 ** (-8 * (place + 1) / whole) for place in range(whole)]
+    return slopes if whole == heads else slopes + _slopes(2 * whole)[::2][: heads - whole]

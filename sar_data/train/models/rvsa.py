@@ -2,8 +2,8 @@
 
 From github.com/ViTAE-Transformer/MTP at d5e84ff, vit_rvsa_mtp.py; parameters have its names. Every fourth part of the
 blocks ends with one that attends to the whole map (2, 5, 8, 11 of twelve); all others attend in windows of 7 × 7. There
-each head says, from the mean of a window, where the window's keys and values are taken: moved, scaled and turned. Both
-kinds add the decomposed relative positions of MViTv2, windows a Swin's table of biases as well.
+each head predicts, from the mean of a window, where to take the window's keys and values: moved, scaled and turned.
+Both kinds add the decomposed relative positions of MViTv2, windows a Swin's table of biases as well.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WINDOW = 7
 
 
 class Heads(nn.Module):
-    """What both kinds of attention share: a timm attention's query, key, value and projection on a grid of tokens."""
+    """The common part of both kinds of attention: timm's query, key, value and projection on a grid of tokens."""
 
     def __init__(self, attention: Any, grid: tuple[int, int]) -> None:
         super().__init__()
         self.qkv, self.proj = attention.qkv, attention.proj
         self.heads, self.size, self.grid = attention.num_heads, attention.head_dim, grid
 
-    def _parted(self, tokens: Tensor) -> Tensor:
+    def _project(self, tokens: Tensor) -> Tensor:
         """Return query, key and value [3, B, heads, h·w, size] of tokens [B, h·w, C]."""
         parted: Tensor = self.qkv(tokens).reshape(*tokens.shape[:2], 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
         return parted
@@ -44,18 +44,18 @@ class FullAttention(Heads):
         self.full_attn_rel_pos_h, self.full_attn_rel_pos_w = map(self._positions, grid)
 
     def forward(self, tokens: Tensor, **_masks: object) -> Tensor:
-        """Return tokens [B, h·w, C] of such tokens; timm's masks have no use here."""
-        query, key, value = self._parted(tokens)
+        """Return tokens [B, h·w, C] for tokens of the same shape; timm's masks are not used."""
+        query, key, value = self._project(tokens)
         scores = query @ key.transpose(-2, -1) * self.size**-0.5
         scores = scores + relative(query, self.grid, self.full_attn_rel_pos_h, self.full_attn_rel_pos_w)
-        found: Tensor = self.proj((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
-        return found
+        projected: Tensor = self.proj((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
+        return projected
 
 
 class RotatedWindows(Heads):
-    """Attend in windows, whose keys and values each head takes where it moves, scales and turns the window to.
+    """Attend in windows; each head takes keys and values from a window that it moves, scales and turns.
 
-    The branches that say where begin at zero: a fresh network has plain windows.
+    The branches that predict this begin at zero: a fresh network has plain windows.
     """
 
     def __init__(self, attention: Any, grid: tuple[int, int]) -> None:
@@ -73,7 +73,7 @@ class RotatedWindows(Heads):
         return nn.Sequential(nn.AvgPool2d(WINDOW), nn.LeakyReLU(), last)
 
     def forward(self, tokens: Tensor, **_masks: object) -> Tensor:
-        """Return tokens [B, h·w, C] of such tokens; timm's masks have no use here."""
+        """Return tokens [B, h·w, C] for tokens of the same shape; timm's masks are not used."""
         (height, width), batch = self.grid, len(tokens)
         down, along = -height % WINDOW, -width % WINDOW
         top, left = down // 2, along // 2
@@ -81,8 +81,8 @@ class RotatedWindows(Heads):
         maps = F.pad(tokens.transpose(1, 2).reshape(batch, -1, height, width), padding)
         tall, wide = maps.shape[-2:]
         rows, columns = tall // WINDOW, wide // WINDOW
-        # Padding has neither key nor value, not even the bias.
-        parted = self._parted(tokens).transpose(-2, -1).reshape(3 * batch * self.heads, self.size, height, width)
+        # The keys and values of padding are 0, without a bias.
+        parted = self._project(tokens).transpose(-2, -1).reshape(3 * batch * self.heads, self.size, height, width)
         query, key, value = F.pad(parted, padding).chunk(3)
         places = self._places(maps, rows, columns)
         seen = F.grid_sample(torch.cat([key, value], dim=1).float(), places, align_corners=True).to(query.dtype)
@@ -94,10 +94,10 @@ class RotatedWindows(Heads):
             + relative(query, side, self.rel_pos_h, self.rel_pos_w)
             + table_bias(self.relative_position_bias_table, WINDOW)
         )
-        found = (scores.softmax(-1) @ value).reshape(batch, rows, columns, self.heads, WINDOW, WINDOW, self.size)
-        found = found.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, tall, wide, -1)
-        found = found[:, top : top + height, left : left + width]
-        projected: Tensor = self.proj(found.flatten(1, 2))
+        attended = (scores.softmax(-1) @ value).reshape(batch, rows, columns, self.heads, WINDOW, WINDOW, self.size)
+        attended = attended.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, tall, wide, -1)
+        attended = attended[:, top : top + height, left : left + width]
+        projected: Tensor = self.proj(attended.flatten(1, 2))
         return projected
 
     def _places(self, maps: Tensor, rows: int, columns: int) -> Tensor:
@@ -108,7 +108,7 @@ class RotatedWindows(Heads):
             branch(maps).float().reshape(shape)
             for branch in (self.sampling_offsets, self.sampling_scales, self.sampling_angles)
         )
-        # x is divided by the number of windows that lie below each other, and y by that beside each other, as MTP does.
+        # x is divided by the number of windows in a column, and y by that in a row, as MTP does.
         shares = [max(1, side // WINDOW) for side in self.grid]
         local = torch.arange(WINDOW, device=maps.device) - (WINDOW - 1) / 2
         middle = [torch.arange(n, device=maps.device) * WINDOW + (WINDOW - 1) / 2 for n in (columns, rows)]
@@ -130,7 +130,7 @@ def rotate_windows(net: Any) -> None:
 
 
 def _spread(places: Tensor, side: int) -> Tensor:
-    """Return pixels of a side as grid_sample counts them, from -1 to 1."""
+    """Return pixels of a side in grid_sample's coordinates, from -1 to 1."""
     return places * (2 / (side - 1)) - 1
 
 

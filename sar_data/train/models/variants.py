@@ -1,4 +1,4 @@
-"""Networks that published weights were trained in and timm does not have: timm's own, changed where theirs differ.
+"""Networks of published weights that timm does not have, made of timm's networks by changing what differs.
 
 SAR-HUB's (github.com/XAI4SAR/SAR-HUB at 01f4ddc, models/network.py and models/build.py): a Swin with windows of 4 at
 128 pixels, an SE-ResNet-50 that goes to the next stride in the first convolution of a block (as Caffe's ResNets did),
@@ -21,7 +21,7 @@ from sar_data.train.models.positions import distance_bias
 
 
 class SqueezeThenActivate(nn.Module):
-    """Squeeze and excite [B, C, H, W], then activate; the parameters are named as timm's SqueezeExcite names them."""
+    """Squeeze and excite [B, C, H, W], then activate; the parameters have the names of timm's SqueezeExcite."""
 
     def __init__(self, squeeze: Any, activation: nn.Module) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class DistanceAttention(nn.Module):
         self.qkv, self.proj, self.heads, self.grid = attention.qkv, attention.proj, attention.num_heads, grid
 
     def forward(self, tokens: Tensor, **_masks: object) -> Tensor:
-        """Return tokens [B, h·w, C]; timm's masks have no use here."""
+        """Return tokens [B, h·w, C]; timm's masks are not used."""
         query, key, value = self.qkv(tokens).reshape(*tokens.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         bias = distance_bias(self.heads, self.grid, tokens.device).to(query.dtype)
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        found: Tensor = self.proj(seen.transpose(1, 2).flatten(2))
-        return found
+        projected: Tensor = self.proj(seen.transpose(1, 2).flatten(2))
+        return projected
 
 
 def attend_by_distance(net: Any) -> None:

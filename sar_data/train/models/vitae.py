@@ -27,7 +27,7 @@ HEADS, GROUPS = ((1, 1), (1, 2), (2, 4), (4, 8)), ((1, 1), (16, 32), (32, 64), (
 
 
 class ViTAEv2(nn.Module):
-    """Encode images [B, C, H, W] in four stages; it has what is used of a network of timm (encoder.py)."""
+    """Encode images [B, C, H, W] in four stages, with the methods of a timm network that encoder.py uses."""
 
     def __init__(self, in_chans: int, drop_path_rate: float = 0.0) -> None:
         super().__init__()
@@ -44,18 +44,18 @@ class ViTAEv2(nn.Module):
         self.apply(_initialize)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        maps, found = F.pad(images, (0, -images.shape[3] % STRIDE, 0, -images.shape[2] % STRIDE)), []
+        maps, outputs = F.pad(images, (0, -images.shape[3] % STRIDE, 0, -images.shape[2] % STRIDE)), []
         for stage in self.layers:
             maps = stage(maps)
-            found.append(maps)
-        return found
+            outputs.append(maps)
+        return outputs
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the last map [B, 512, H / 32, W / 32]."""
         return self._maps(images)[-1]
 
     def forward_head(self, maps: Tensor, **_options: bool) -> Tensor:
-        """Return the mean [B, 512] of the last map, which RSP's classifier stands on."""
+        """Return the mean [B, 512] of the last map, the input of RSP's classifier."""
         return maps.mean((2, 3))
 
     def forward_intermediates(self, images: Tensor, indices: Sequence[int], **_options: Any) -> list[Tensor]:
@@ -67,7 +67,7 @@ class ViTAEv2(nn.Module):
         """Keep everything: nothing comes after the last stage."""
 
     def group_matcher(self, **_options: bool) -> dict[str, Any]:
-        """Return what timm groups parameters by, one cell a group."""
+        """Return the patterns by which timm groups parameters, one cell a group."""
         return {
             "stem": r"^layers\.0\.RC",
             "blocks": [(r"^layers\.(\d+)\.RC", (-1,)), (r"^layers\.(\d+)\.NC\.(\d+)", None)],
@@ -86,8 +86,8 @@ class Stage(nn.Module):
         tokens = self.RC(maps)
         for cell in self.NC:
             tokens = cell(tokens)
-        found: Tensor = tokens.movedim(-1, 1)
-        return found
+        outputs: Tensor = tokens.movedim(-1, 1)
+        return outputs
 
 
 class Reduction(nn.Module):
@@ -101,8 +101,8 @@ class Reduction(nn.Module):
         self.attn = Reduced(place, embed * len(DILATIONS[place]))
 
     def forward(self, maps: Tensor) -> Tensor:
-        found: Tensor = self.attn(self.PRM(maps).movedim(1, -1), self.PCM(maps).movedim(1, -1))
-        return found
+        tokens: Tensor = self.attn(self.PRM(maps).movedim(1, -1), self.PCM(maps).movedim(1, -1))
+        return tokens
 
 
 class Pyramid(nn.Module):
@@ -112,7 +112,7 @@ class Pyramid(nn.Module):
         super().__init__()
         side, stride = (7, 4) if place == 0 else (3, 2)
         self.convs = nn.ModuleList(
-            nn.Sequential(_dilated(inputs, EMBED[place], side, stride, dilation), nn.GELU())
+            nn.Sequential(_dilated_convolution(inputs, EMBED[place], side, stride, dilation), nn.GELU())
             for dilation in DILATIONS[place]
         )
 
@@ -132,12 +132,12 @@ class Reduced(nn.Module):
 
     def forward(self, dilated: Tensor, beside: Tensor) -> Tensor:
         tokens = self.attn(self.norm1(dilated)) + beside
-        found: Tensor = tokens + self.mlp(self.norm2(tokens))
-        return found
+        outputs: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return outputs
 
 
 class Normal(nn.Module):
-    """Tokens [B, h, w, width] to such tokens."""
+    """Map tokens [B, h, w, width] to tokens of the same shape."""
 
     def __init__(self, place: int) -> None:
         super().__init__()
@@ -151,14 +151,15 @@ class Normal(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         beside = self.PCM(tokens.movedim(-1, 1)).movedim(1, -1)
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens))) + self.drop_path(beside)
-        found: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
-        return found
+        outputs: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
+        return outputs
 
 
 class Attention(nn.Module):
     """Attend on tokens [B, h, w, inputs]: in windows in the first two stages, to all tokens in the others.
 
-    Where such a cell reduces, the values are added to what they give, since its tokens have another width.
+    In a reduction cell with attention to all tokens, the values are added to the output instead of the tokens, whose
+    width differs.
     """
 
     def __init__(self, place: int, inputs: int, heads: int, *, reduces: bool) -> None:
@@ -174,34 +175,34 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         batch, height, width, _ = tokens.shape
         if self.relative_position_bias_table is None:
-            return self._attended(tokens.flatten(1, 2)).reshape(batch, height, width, -1)
+            return self._attend(tokens.flatten(1, 2)).reshape(batch, height, width, -1)
         tokens = F.pad(tokens, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
         rows, columns = tokens.shape[1] // WINDOW, tokens.shape[2] // WINDOW
         parted = tokens.reshape(batch, rows, WINDOW, columns, WINDOW, -1).transpose(2, 3)
-        found = self._attended(parted.reshape(batch * rows * columns, WINDOW**2, -1))
-        found = found.reshape(batch, rows, columns, WINDOW, WINDOW, -1).transpose(2, 3)
-        return found.reshape(batch, rows * WINDOW, columns * WINDOW, -1)[:, :height, :width]
+        attended = self._attend(parted.reshape(batch * rows * columns, WINDOW**2, -1))
+        attended = attended.reshape(batch, rows, columns, WINDOW, WINDOW, -1).transpose(2, 3)
+        return attended.reshape(batch, rows * WINDOW, columns * WINDOW, -1)[:, :height, :width]
 
-    def _attended(self, tokens: Tensor) -> Tensor:
+    def _attend(self, tokens: Tensor) -> Tensor:
         parted = self.qkv(tokens).reshape(*tokens.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         table = self.relative_position_bias_table
         bias = None if table is None else table_bias(table, WINDOW).to(parted.dtype)
         seen = F.scaled_dot_product_attention(parted[0], parted[1], parted[2], attn_mask=bias)
-        found: Tensor = self.proj(seen.transpose(1, 2).flatten(2))
-        return found + parted[2].transpose(1, 2).flatten(2) if self.skips else found
+        attended: Tensor = self.proj(seen.transpose(1, 2).flatten(2))
+        return attended + parted[2].transpose(1, 2).flatten(2) if self.skips else attended
 
 
 def _convolutions(widths: Sequence[int], groups: int, strides: Sequence[int]) -> nn.Sequential:
     """Make PCM: three convolutions of 3 × 3, norm and SiLU after the first two."""
-    made: list[nn.Module] = []
+    layers: list[nn.Module] = []
     for place, stride in enumerate(strides):
-        made.append(nn.Conv2d(widths[place], widths[place + 1], 3, stride, 1, groups=groups))
+        layers.append(nn.Conv2d(widths[place], widths[place + 1], 3, stride, 1, groups=groups))
         if place < 2:
-            made += [nn.BatchNorm2d(widths[place + 1]), nn.SiLU()]
-    return nn.Sequential(*made)
+            layers += [nn.BatchNorm2d(widths[place + 1]), nn.SiLU()]
+    return nn.Sequential(*layers)
 
 
-def _dilated(inputs: int, outputs: int, side: int, stride: int, dilation: int) -> nn.Conv2d:
+def _dilated_convolution(inputs: int, outputs: int, side: int, stride: int, dilation: int) -> nn.Conv2d:
     padding = -(-((side - 1) * dilation + 1 - stride) // 2)
     return nn.Conv2d(inputs, outputs, side, stride, padding, dilation)
 

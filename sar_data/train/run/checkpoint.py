@@ -13,7 +13,7 @@ import torch
 
 from sar_data.errors import BuildError, RunError, SarDataError
 from sar_data.system import durable
-from sar_data.train.unpickle import Unreadable, unpickled
+from sar_data.train.unpickle import Unreadable, unpickle
 
 VERSION = 1
 LAST, BEST = "last.pt", "best.pt"
@@ -44,7 +44,7 @@ def load(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state = unpickled(path)
+        state = unpickle(path)
     except (BuildError, Unreadable, UnpicklingError) as error:
         raise RunError(
             f"{path}: expected a checkpoint of a run, cannot read it: {error}; remove it to continue"

@@ -1,9 +1,9 @@
 """A checkpoint's tensors in the shapes of an encoder, every one of them or none.
 
-Position embeddings are interpolated bicubically without anti-aliasing, as MAE's authors do, the class token's kept.
+Position embeddings are interpolated bicubically without anti-aliasing, as in MAE; that of the class token stays.
 Scale-MAE computes them from the grid and the size of a pixel (util/pos_embed.py of its repository); here they are
-computed afresh for the encoder's grid, with a relative pixel size of 1. A Swin's tables of relative positions are
-interpolated bicubically to another window, as Microsoft's code and SAR-HUB's do, and RVSA's relative positions of a
+computed for the encoder's grid, with a relative pixel size of 1. A Swin's tables of relative positions are
+interpolated bicubically to another window, as in Microsoft's code and SAR-HUB's, and RVSA's relative positions of a
 whole map to another side.
 """
 
@@ -25,7 +25,7 @@ from sar_data.naming import few
 from sar_data.train.models.encoder import FINAL, Backbone
 from sar_data.train.models.positions import sine_cosine
 
-# What lies beside an encoder: decoders and heads, what is computed anyhow, and of RVSA what a plain ViT does not have.
+# Tensors that are no part of an encoder: decoders, heads, computed tables, and parts of RVSA that a plain ViT lacks.
 BESIDE = re.compile(
     r"(decoder|mask_token|hog|heads?[._]|fc\.|classifier\.|norm[0-3]\.|fpn|fcn|pos_emb_projection|projector|intermediates\.|upsample|queue)"
     r"|.*(relative_position_index|relative_coords_table|attn_mask|attn\.k_bias)$"
@@ -37,7 +37,7 @@ FRESH = ("fc_norm.weight", "fc_norm.bias")
 
 @dataclass
 class Fit:
-    """What was done to a checkpoint: names dropped, begun afresh, and resized (name → from and to)."""
+    """The changes to a checkpoint: names dropped, initialised, and resized (name → from and to)."""
 
     dropped: list[str]
     fresh: list[str]
@@ -47,7 +47,8 @@ class Fit:
 def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], Tensor], *, computed: bool) -> Fit:
     """Load tensors named as timm names them; raise UsageError with all names that are missing, left over or misshapen.
 
-    `stem` makes a first layer's weight for the encoder's bands; `computed`: position embeddings are, as Scale-MAE's.
+    `stem` maps a first layer's weight to the encoder's bands; `computed` says that position embeddings are computed, as
+    for Scale-MAE.
     """
     target: dict[str, Tensor] = encoder.net.state_dict()
     done = Fit([], [], {})
@@ -60,7 +61,7 @@ def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], 
         own["pos_embed"] = sine_cosine(grid, like.shape[2], prefix=like.shape[1] - math.prod(grid)).to(like)
         done.resized["pos_embed"] = f"computed for {grid}"
     for name in own.keys() & target.keys():
-        own[name] = shaped(name, own[name], target[name], encoder.net, done.resized)
+        own[name] = reshape(name, own[name], target[name], encoder.net, done.resized)
     done.fresh += [name for name in FRESH if name in target and name not in own]
     # Files from before PyTorch 0.4.1 do not count a norm's batches.
     counts = [name for name in target if name.endswith("num_batches_tracked") and name not in own]
@@ -71,13 +72,13 @@ def fit(encoder: Backbone, tensors: dict[str, Tensor], stem: Callable[[Tensor], 
 
 
 def stems_of(encoder: Backbone) -> list[str]:
-    """Return the names of the weights that see the bands: of the first layer, or of several side by side."""
+    """Return the names of the weights that see the bands: of the first layer, or of several parallel ones."""
     first = encoder.net.pretrained_cfg["first_conv"]
     return [f"{name}.weight" for name in ([first] if isinstance(first, str) else first)]
 
 
-def shaped(name: str, value: Tensor, like: Tensor, net: Any, resized: dict[str, str]) -> Tensor:
-    """Return a tensor in the shape of another, where positions can be interpolated, and note that in `resized`."""
+def reshape(name: str, value: Tensor, like: Tensor, net: Any, resized: dict[str, str]) -> Tensor:
+    """Return a tensor in the shape of another, where positions can be interpolated, and record that in `resized`."""
     if value.shape == like.shape:
         return value
     before = tuple(value.shape)
@@ -118,14 +119,14 @@ def _complete(encoder: Backbone, own: dict[str, Tensor], target: dict[str, Tenso
         for name in own
         if name in target and own[name].shape != target[name].shape
     ]
-    found = [
+    flaws = [
         f"{what}: {few(sorted(names))}"
         for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", shapes))
         if names
     ]
-    if found:
+    if flaws:
         remedy = _remedy(encoder, own, missing)
-        raise UsageError(f"expected every weight of {encoder.name}, found {'; '.join(found)}: {remedy}")
+        raise UsageError(f"expected every weight of {encoder.name}, found {'; '.join(flaws)}: {remedy}")
 
 
 def _remedy(encoder: Backbone, own: dict[str, Tensor], missing: list[str]) -> str:

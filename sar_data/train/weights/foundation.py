@@ -1,4 +1,4 @@
-"""Foundation models as encoders of one SAR image: what their files hold, in the names and shapes of timm's ViT.
+"""Foundation models as encoders of one SAR image: their tensors in the names and shapes of timm's ViT.
 
 - TerraMind (IBM/terratorch at 7cbd330, models/backbones/terramind): a linear layer embeds the pixels of a patch,
   channels last; an embedding of the product and fixed positions are added. Norms have no biases, and the larger sizes
@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from sar_data.errors import UsageError
 
 Tensors = Mapping[str, Tensor]
-PRODUCTS = {"s1grd": "untok_sen1grd@224", "s1rtc": "untok_sen1rtc@224"}  # TerraMind's names of what it embeds
+PRODUCTS = {"s1grd": "untok_sen1grd@224", "s1rtc": "untok_sen1rtc@224"}  # TerraMind's names of products
 TERRAMIND, GENERATOR = "encoder_norm.weight", "patch_embed.weight_generator.weight_tokens"
-C_BAND = 5.405  # what DOFA's authors write for Sentinel-1; it is a frequency in GHz
+C_BAND = 5.405  # DOFA's wavelength of Sentinel-1 as published; in fact it is a frequency in GHz
 DOFA_HEADS, DOFA_SCALE = 4, 0.01
 _CROMA = {"0.input_norm": "norm1", "0.to_qkv": "attn.qkv", "0.to_out": "attn.proj"}
 _CROMA |= {"1.input_norm": "norm2", "1.net.0": "mlp.fc1", "1.net.3": "mlp.fc2"}
@@ -45,40 +45,40 @@ def of_product(tensors: Tensors, stem: str | None) -> dict[str, Tensor]:
 
 
 def terramind(tensors: Tensors, net: Any) -> dict[str, Tensor]:
-    """Name TerraMind's encoder as timm does; what it has no bias for gets zeros."""
+    """Name TerraMind's encoder as timm does; layers without a bias get zeros."""
     side, width = net.patch_embed.patch_size[0], net.embed_dim
     pixels = tensors["embedding.proj.weight"].reshape(width, side, side, -1)
-    found = {"patch_embed.proj.weight": pixels.permute(0, 3, 1, 2).contiguous()}
-    found["pos_embed"] = tensors["embedding.pos_emb"] + tensors["embedding.mod_emb"]
+    renamed = {"patch_embed.proj.weight": pixels.permute(0, 3, 1, 2).contiguous()}
+    renamed["pos_embed"] = tensors["embedding.pos_emb"] + tensors["embedding.mod_emb"]
     gated = "encoder.0.mlp.fc3.weight" in tensors
     for name, value in tensors.items():
         name = re.sub(r"^encoder\.", "blocks.", name).replace("encoder_norm.", "norm.")
         if gated:
             name = name.replace("mlp.fc1.", "mlp.fc1_g.").replace("mlp.fc3.", "mlp.fc1_x.")
         if not name.startswith("embedding."):
-            found[name] = value
+            renamed[name] = value
     biases = [name for name in net.state_dict() if re.search(r"(norm\d?|patch_embed\.proj)\.bias$", name)]
-    return {**{name: torch.zeros(width) for name in biases}, **found}
+    return {**{name: torch.zeros(width) for name in biases}, **renamed}
 
 
 def croma(tensors: Tensors, net: Any) -> dict[str, Tensor]:
     """Name CROMA's encoder of Sentinel-1 as timm does."""
     side, width = net.patch_embed.patch_size[0], net.embed_dim
-    found = {
+    renamed = {
         "patch_embed.proj.weight": tensors["linear_input.weight"].reshape(width, -1, side, side),
         "patch_embed.proj.bias": tensors["linear_input.bias"],
     }
     for name, value in tensors.items():
         if block := re.fullmatch(r"transformer\.layers\.(\d+)\.(.+)\.(weight|bias)", name):
-            found[f"blocks.{block[1]}.{_CROMA.get(block[2], block[2])}.{block[3]}"] = value
+            renamed[f"blocks.{block[1]}.{_CROMA.get(block[2], block[2])}.{block[3]}"] = value
         elif name.startswith("transformer.norm_out."):
-            found[name.replace("transformer.norm_out.", "norm.")] = value
-    return found
+            renamed[name.replace("transformer.norm_out.", "norm.")] = value
+    return renamed
 
 
 def dofa(tensors: Tensors, net: Any) -> dict[str, Tensor]:
     """Compute DOFA's patch embedding for as many C-band channels as a network has; keep the rest."""
-    found = {name: value for name, value in tensors.items() if not name.startswith("patch_embed.")}
+    kept = {name: value for name, value in tensors.items() if not name.startswith("patch_embed.")}
     home = "patch_embed.weight_generator."
     own = {name.removeprefix(home): value.float() for name, value in tensors.items() if name.startswith(home)}
     count, width = net.patch_embed.proj.in_channels, own["weight_tokens"].shape[1]
@@ -96,9 +96,9 @@ def dofa(tensors: Tensors, net: Any) -> dict[str, Tensor]:
     weight = _linear(own, "fc_weight", seen[-1 - count : -1] + waves) * DOFA_SCALE
     side = math.isqrt(weight.shape[1] // net.embed_dim)
     weight = weight.reshape(count, side, side, net.embed_dim).permute(3, 0, 1, 2)
-    found["patch_embed.proj.weight"] = weight.contiguous()
-    found["patch_embed.proj.bias"] = _linear(own, "fc_bias", seen[-1]) * DOFA_SCALE
-    return found
+    kept["patch_embed.proj.weight"] = weight.contiguous()
+    kept["patch_embed.proj.bias"] = _linear(own, "fc_bias", seen[-1]) * DOFA_SCALE
+    return kept
 
 
 _LAYER = "transformer_encoder.layers.0."

@@ -1,8 +1,8 @@
 """What is known of published weights by the name of their file, or torchgeo's name for it: families.toml, looked up.
 
-People rarely change a file's name; how its tensors are called is found out from the file itself (layout.py). Sources:
+People rarely change a file's name; the names of its tensors are read from the file itself (layout.py). Sources:
 the authors' code, torchgeo's `docs/api/weights/sentinel1.csv` and `agnostic.csv`, and the files' pages on the hub.
-Licences are of the weights; the code may have another one. What nobody says is UNKNOWN.
+Licences are of the weights; the code may have another one. A licence that is not stated is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Known:
     """A family of files.
 
     `channels` are the bands of the first layer in their order; three times "rgb" stands for red, green and blue, three
-    times "grey" for one polarization given three times. `normalize` are the normalizations that the weights expect,
-    the family's own first; () where none of SAR's applies. `figures` are band → mean and std of a z-score, `unit` what
-    values were, `licence` that of the weights, `sha256` published hashes of files. `why` is the reason why a family
-    does not load.
+    times "grey" for one polarization given three times. `normalize` are the normalizations that the weights expect, the
+    family's own first; () where none of SAR's applies. `figures` are band → mean and std of a z-score, `unit` that of
+    the values, `licence` that of the weights, `sha256` published hashes of files. `why` is the reason why a family does
+    not load.
     """
 
     pattern: str
@@ -42,18 +42,20 @@ class Known:
 
 
 def _known() -> Iterator[Known]:
-    for name, one in families().items():
-        figures = presets()[one.figures].bands if one.figures else None
-        for pattern, normalize in ((one.torchgeo, one.normalize_torchgeo or one.normalize), (one.files, one.normalize)):
+    for name, family in families().items():
+        figures = presets()[family.figures].bands if family.figures else None
+        named = family.normalize_torchgeo or family.normalize
+        for pattern, normalize in ((family.torchgeo, named), (family.files, family.normalize)):
             if pattern:
-                yield Known(pattern, name, one.bands, normalize, figures, one.licence, one.unit, one.why, one.sha256)
+                about = (family.licence, family.unit, family.why, family.sha256)
+                yield Known(pattern, name, family.bands, normalize, figures, *about)
 
 
 KNOWN = tuple(_known())
 
 
 def is_non_commercial(licence: str) -> bool:
-    """Say whether a licence's name is of those that allow no commercial use, such as CC-BY-NC-4.0."""
+    """Say whether a licence forbids commercial use by its name, such as CC-BY-NC-4.0."""
     return "-NC" in licence.upper()
 
 

@@ -1,19 +1,19 @@
 """How families of checkpoints name their tensors, and the names that timm's networks have for the same.
 
-A layout is found out from the names alone, by one that no other layout has:
+A layout is recognised by one name that no other layout has:
 
-- vit: timm's own, which MAE's, FG-MAE's, SatMAE's, Scale-MAE's and MTP's files share; resnet and densenet likewise, in
-  torchvision too.
+- vit: timm's own, as in the files of MAE, FG-MAE, SatMAE, Scale-MAE and MTP; likewise resnet and densenet, whose
+  names torchvision shares.
 - swin-microsoft (RSP, SAR-HUB): Microsoft's code merges patches at the end of a stage, timm's at the start of the next.
 - swin-torchvision (Satlas) and mobilenet-torchvision: torchvision numbers its layers; its Swin V2 keeps the biases of
   query, key and value in one, and sets the key's to zero when it computes.
   Where a map is smaller than a window, timm shrinks the window and torchvision pads the map: the function is the same
   for images from 32 windows a side (256 pixels for Satlas).
 - mobilenet-sarhub and senet-sarhub: SAR-HUB's own networks (github.com/XAI4SAR/SAR-HUB at 01f4ddc, models/network.py).
-  They compute another function than timm's, so a model of our own goes with them.
+  They compute another function than timm's, so they need a model of ours.
 - vitaev2 (RSP): names of its own network (sar_data/train/models/vitae.py).
 - terramind, croma and dofa: foundation models (foundation.py).
-- timm: whatever else timm makes.
+- timm: any other network of timm.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _TORCHVISION_EPS = 1e-3  # of MobileNetV3's batch norms
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to name tensors: one name that only it has, and how its names become timm's."""
+    """A way to name tensors: one name that only it has, and the function that renames its tensors."""
 
     name: str
     marker: str
     renamed: Callable[[Tensors, Any], dict[str, Tensor]]
-    models: tuple[str, ...] = ()  # the models of our own that it goes with, any for none
-    bands: tuple[str, ...] = ()  # what the first layer sees, where the layout says so; ANY: those of the run
+    models: tuple[str, ...] = ()  # the models of ours that it needs, () for any of timm
+    bands: tuple[str, ...] = ()  # those of the first layer, where the layout fixes them; ANY: those of the run
 
 
 def layout_of(tensors: Tensors, encoder: Backbone) -> Layout:
@@ -52,13 +52,13 @@ def layout_of(tensors: Tensors, encoder: Backbone) -> Layout:
             "the checkpoint embeds groups of channels (SatMAE for several spectral bands), which a plain ViT does not "
             "have: expected a file with one patch embedding, such as SatMAE's for red, green and blue"
         )
-    found = next(layout for layout in LAYOUTS if layout.marker in tensors or not layout.marker)
-    if found.models and encoder.name not in found.models:
+    layout = next(layout for layout in LAYOUTS if layout.marker in tensors or not layout.marker)
+    if layout.models and encoder.name not in layout.models:
         raise UsageError(
-            f"the checkpoint is of a network that timm does not have: expected `model={' or '.join(found.models)}`, "
+            f"the checkpoint is of a network that timm does not have: expected `model={' or '.join(layout.models)}`, "
             f"found {encoder.name}"
         )
-    return found
+    return layout
 
 
 def _kept(tensors: Tensors, net: Any) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ def _kept(tensors: Tensors, net: Any) -> dict[str, Tensor]:
 
 
 def _densenet(tensors: Tensors, net: Any) -> dict[str, Tensor]:
-    """Files from before names could not hold dots have norm.1 for norm1."""
+    """Older files have norm.1 for norm1, from when names could have dots."""
     return {re.sub(r"\.(norm|conv)\.(\d)\.", r".\1\2.", name): value for name, value in tensors.items()}
 
 
@@ -78,7 +78,7 @@ def _swin_microsoft(tensors: Tensors, net: Any) -> dict[str, Tensor]:
 
 
 def _swin_torchvision(tensors: Tensors, net: Any) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, value in tensors.items():
         name = re.sub(r"^features\.0\.0\.", "patch_embed.proj.", name)
         name = re.sub(r"^features\.0\.2\.", "patch_embed.norm.", name)
@@ -89,10 +89,10 @@ def _swin_torchvision(tensors: Tensors, net: Any) -> dict[str, Tensor]:
             name = re.sub(r"\.mlp\.3\.", ".mlp.fc2.", name)
         if name.endswith("attn.qkv.bias") and f"{name.removesuffix('qkv.bias')}q_bias" in net.state_dict():
             home = name.removesuffix("qkv.bias")
-            found[f"{home}q_bias"], _, found[f"{home}v_bias"] = value.chunk(3)
+            renamed[f"{home}q_bias"], _, renamed[f"{home}v_bias"] = value.chunk(3)
         else:
-            found[name] = value
-    return found
+            renamed[name] = value
+    return renamed
 
 
 def _mobilenet_torchvision(tensors: Tensors, net: Any) -> dict[str, Tensor]:
@@ -108,10 +108,10 @@ def _mobilenet_torchvision(tensors: Tensors, net: Any) -> dict[str, Tensor]:
         for number in _numbers(tensors, rf"features\.{block}\.block\.(\d+)\.fc1\.weight$"):
             named[f"features.{block}.block.{number}.fc1"] = f"{home}.se.conv_reduce"
             named[f"features.{block}.block.{number}.fc2"] = f"{home}.se.conv_expand"
-    found = _by_module(tensors, named)
-    # A norm adds eps to the variance: what timm's adds less is put into the variance, for the same function.
+    renamed = _by_module(tensors, named)
+    # A norm adds eps to the variance; the difference to timm's eps is added to the variance, for the same function.
     missing = _TORCHVISION_EPS - getattr(getattr(net, "bn1", None), "eps", _TORCHVISION_EPS)
-    return {name: value + missing if name.endswith("running_var") else value for name, value in found.items()}
+    return {name: value + missing if name.endswith("running_var") else value for name, value in renamed.items()}
 
 
 def _mobilenet_sarhub(tensors: Tensors, net: Any) -> dict[str, Tensor]:
@@ -158,13 +158,13 @@ _STEPS = {2: (("conv_dw", "bn1"), ("conv_pw", "bn2")), 3: (("conv_pw", "bn1"), (
 
 
 def _homes(net: Any) -> list[str]:
-    """Return the names of all blocks of timm's MobileNetV3 in order; [""] for a network that is none."""
+    """Return the names of all blocks of timm's MobileNetV3 in order; [""] for another network."""
     blocks = getattr(net, "blocks", [])
     return [f"blocks.{i}.{j}" for i, s in enumerate(blocks) if hasattr(s, "__len__") for j in range(len(s))] or [""]
 
 
 def _numbers(tensors: Tensors, pattern: str) -> list[int]:
-    return sorted(int(found[1]) for name in tensors if (found := re.match(pattern, name)))
+    return sorted(int(match[1]) for name in tensors if (match := re.match(pattern, name)))
 
 
 def _by_module(tensors: Tensors, named: Mapping[str, str]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
-"""Tensors out of a checkpoint file, without executing anything that it says.
+"""Tensors from a checkpoint file, without executing anything in it.
 
-safetensors are read as such. Everything else goes through PyTorch's restricted unpickler (train/unpickle.py).
+safetensors are read by their own library. Everything else goes through PyTorch's restricted unpickler
+(train/unpickle.py).
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from torch import Tensor
 
 from sar_data.errors import BuildError
 from sar_data.naming import few
-from sar_data.train.unpickle import unpickled
+from sar_data.train.unpickle import unpickle
 
-# Where weights lie in a file that holds more than them; a teacher is what self-distillation publishes.
+# Entries of a file that may have the weights; self-distillation publishes those of the teacher.
 PARTS = ("model", "state_dict_ema", "state_dict", "teacher", "student", "module", "s1_encoder", "encoder")
-MOST_WRAPPED = 16  # wrappers around an encoder, one in the other
+MOST_WRAPPED = 16  # nested wrappers around an encoder
 PREFIXES = (
     *("module.", "backbone.", "encoder.", "model.", "net.", "encoder_q.", "base_encoder."),
     *("sar_encoder.", "s1_encoder."),  # SARMAE, CROMA
@@ -32,11 +33,11 @@ WHOLE = "encoder_norm.weight"  # TerraMind's embeddings lie beside its encoder, 
 
 @dataclass(frozen=True)
 class Contents:
-    """Tensors by their names without prefixes, and what else a file tells.
+    """Tensors by their names without prefixes, and other facts from a file.
 
-    `part` is the entry that they were found under (parts of parts by dots), "" for a file that is nothing but tensors.
-    `dropped` are the names that lie beside the encoder. `channels` and `normalize` are what a checkpoint of this house
-    says of the images it was trained on, None elsewhere.
+    `part` is the entry that has them (nested entries by dots), "" for a file of tensors alone. `dropped` are the names
+    that are no part of the encoder. `channels` and `normalize` are those of the images that a checkpoint of ours was
+    trained on, None elsewhere.
     """
 
     tensors: dict[str, Tensor]
@@ -48,8 +49,8 @@ class Contents:
 
 def read(path: Path) -> Contents:
     """Read a checkpoint onto the CPU; raise BuildError for a file without weights, or one that wants to run code."""
-    found = _loaded(path)
-    state: Any = found
+    contents = _load(path)
+    state: Any = contents
     parts: list[str] = []
     while part := next((name for name in PARTS if isinstance(state.get(name), Mapping)), None):
         parts.append(part)
@@ -61,7 +62,7 @@ def read(path: Path) -> Contents:
             f"by name, alone or under one of {', '.join(PARTS)}"
         )
     kept, dropped = _bare(tensors)
-    channels, normalize = found.get("channels"), found.get("normalize")
+    channels, normalize = contents.get("channels"), contents.get("normalize")
     return Contents(
         kept,
         ".".join(parts),
@@ -71,15 +72,15 @@ def read(path: Path) -> Contents:
     )
 
 
-def _loaded(path: Path) -> Mapping[str, Any]:
+def _load(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             start = file.read(9)
         # A safetensors file begins with the length of its header, which is JSON.
         if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
-            found: Any = safetensors.torch.load_file(path)
+            contents: Any = safetensors.torch.load_file(path)
         else:
-            found = unpickled(path)
+            contents = unpickle(path)
     except UnpicklingError as error:
         asked = re.search(r"GLOBAL ([\w.]+)|got <class '([\w.]+)'>", str(error))
         if asked is None:
@@ -91,14 +92,14 @@ def _loaded(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, SafetensorError) as error:
         if isinstance(error, BuildError):
             raise
-        # What an empty or a text file makes of the unpickler says nothing to anyone.
+        # For an empty or a text file the unpickler's own message means nothing.
         silent = isinstance(error.__cause__, EOFError | LookupError)
         raise _unreadable(path, "it is no pickle of tensors, or a torn one" if silent else error) from error
-    if not isinstance(found, Mapping):
+    if not isinstance(contents, Mapping):
         raise BuildError(
-            f"{path}: expected weights by name, found {type(found).__name__}: save the model's state_dict()"
+            f"{path}: expected weights by name, found {type(contents).__name__}: save the model's state_dict()"
         )
-    return found
+    return contents
 
 
 def _unreadable(path: Path, reason: object) -> BuildError:
@@ -108,7 +109,7 @@ def _unreadable(path: Path, reason: object) -> BuildError:
 
 
 def _bare(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Strip what wraps an encoder off its names, and part it from what lies beside it."""
+    """Strip the prefixes of wrappers off an encoder's names; return its tensors, and the names of the others."""
     dropped: list[str] = []
     for _ in range(MOST_WRAPPED):
         prefix = next((p for p in PREFIXES if any(name.startswith(p) for name in tensors)), None)

@@ -17,26 +17,26 @@ _RGB = ("B4", "B3", "B2")  # Sentinel-2's, as torchgeo names them
 
 
 @dataclass(frozen=True)
-class Found:
-    """A file on this disk and what is known of it."""
+class WeightsFile:
+    """A file on this disk and what is known of its weights."""
 
     path: Path
     known: Known | None
 
 
-def find(spec: str) -> Found:
-    """Return the file that a specification names, fetched where it is not here yet.
+def find(spec: str) -> WeightsFile:
+    """Return the file that a specification names; download it where it is not on this disk yet.
 
-    Raises UsageError for one that names nothing, MissingExtra where a library is missing, and FetchError where a server
-    did not answer; a file that was fetched before needs no network.
+    Raises UsageError for an invalid specification, MissingExtra where a library is missing, and FetchError where a
+    server did not answer; a file that was downloaded before needs no network.
     """
     if path := local(spec):
-        return Found(path, known(path.name))
+        return WeightsFile(path, known(path.name))
     kind, _, rest = spec.partition(":")
     return {"hf": _hub, "torchgeo": _torchgeo, "timm": _timm}[kind](rest)
 
 
-def _hub(rest: str) -> Found:
+def _hub(rest: str) -> WeightsFile:
     place, at, revision = rest.rpartition("@")
     names = place.split("/", 2)
     if not at or not revision or len(names) != 3:
@@ -44,11 +44,11 @@ def _hub(rest: str) -> Found:
             f"`weights=hf:{rest}`: expected hf:OWNER/REPO/FILE@REVISION, found no revision or no file: pin it by the "
             "commit that the repository's history shows, so that the run can be repeated"
         )
-    path = _downloaded("/".join(names[:2]), names[2], revision)
-    return Found(path, known(Path(names[2]).name))
+    path = _download("/".join(names[:2]), names[2], revision)
+    return WeightsFile(path, known(Path(names[2]).name))
 
 
-def _downloaded(repository: str, file: str, revision: str | None) -> Path:
+def _download(repository: str, file: str, revision: str | None) -> Path:
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HFValidationError
@@ -58,7 +58,7 @@ def _downloaded(repository: str, file: str, revision: str | None) -> Path:
         return Path(hf_hub_download(repository, file, revision=revision))
     except HFValidationError as error:
         raise UsageError(f"`weights=…`: expected OWNER/REPO on the hub, found {repository}: {error}") from None
-    # Each release of the hub's client has its own tree of errors, above OSError or ValueError or not.
+    # The classes of errors differ between releases of the hub's client.
     except Exception as error:
         raise FetchError(
             f"{repository}/{file}: expected a file of the hub at revision {revision or 'main'}, found "
@@ -66,7 +66,7 @@ def _downloaded(repository: str, file: str, revision: str | None) -> Path:
         ) from error
 
 
-def _torchgeo(name: str) -> Found:
+def _torchgeo(name: str) -> WeightsFile:
     try:
         from torchgeo.models import get_weight  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
@@ -85,7 +85,7 @@ def _torchgeo(name: str) -> Found:
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            # torchgeo's own loader would unpickle what it fetched.
+            # torchgeo's own loader would unpickle the file.
             torch.hub.download_url_to_file(weight.url, str(path), progress=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise FetchError(
@@ -96,10 +96,10 @@ def _torchgeo(name: str) -> Found:
     bands = tuple(map(str, weight.meta.get("bands", ())))
     if row is None:
         row = Known(name, "torchgeo", OPTICAL if bands in ((), _RGB) and weight.meta.get("in_chans") == 3 else bands)
-    return Found(path, row)
+    return WeightsFile(path, row)
 
 
-def _timm(tag: str) -> Found:
+def _timm(tag: str) -> WeightsFile:
     try:
         config = timm.get_pretrained_cfg(tag, allow_unregistered=False)
     except RuntimeError:
@@ -110,6 +110,6 @@ def _timm(tag: str) -> Found:
             f"{'one without a file on the hub' if config else 'no such model or tag'}: "
             "timm.list_pretrained() lists them"
         )
-    path = _downloaded(config.hf_hub_id, config.hf_hub_filename or "model.safetensors", None)
+    path = _download(config.hf_hub_id, config.hf_hub_filename or "model.safetensors", None)
     channels = OPTICAL if config.input_size[0] == 3 else ()
-    return Found(path, Known(tag, f"timm:{tag}", channels, licence=config.license or UNKNOWN))
+    return WeightsFile(path, Known(tag, f"timm:{tag}", channels, licence=config.license or UNKNOWN))
