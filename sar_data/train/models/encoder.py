@@ -78,7 +78,7 @@ class Backbone(nn.Module):
         self.level_channels, self.strides = tuple(stages[i]["num_chs"] for i in self._taps), STRIDES
 
     def size(self, pooling: str) -> int:
-        """Return the length of one vector of a pooling; raise UsageError where this encoder does not have the pooling."""
+        """Return the length of one vector of a pooling; raise UsageError where this encoder has no such pooling."""
         if pooling not in self.poolings:
             raise unknown(f"pooling of {self.name}", pooling, self.poolings)
         return 4 * self.width if pooling == "last4" else self.width
