@@ -96,9 +96,9 @@ def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> I
     if "position" in there:
         yield "position", pc.less(rows["position"], document.shard_length), f"a slot below {document.shard_length}"
     if "xxh3" in there:
-        yield "xxh3", pc.is_valid(rows["xxh3"]), "a hash"
+        yield "xxh3", _is_hash(rows["xxh3"]), "a hash"
     if "mask_xxh3" in there:
-        right = pc.is_valid if layout.mask else pc.is_null
+        right = _is_hash if layout.mask else pc.is_null
         yield "mask_xxh3", right(rows["mask_xxh3"]), "a hash" if layout.mask else "no mask"
     if {"height", "width"} <= there:
         yield from _sizes(rows, layout, _bytes(rows, manifest, split))
@@ -123,6 +123,11 @@ def _places(rows: pa.Table, manifest: Manifest, layout: Layout, split: str) -> I
             most = container.size(layout, shard, "mask")[1]
             room = pa.scalar(FARTHEST_BYTE if most is None else min(most, FARTHEST_BYTE))
         yield from _offsets("mask_offset", rows, pixels, room, container.grid(layout, "mask"))
+
+
+def _is_hash(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return whether each text has the length of an xxh3_128: a message that says it stays short."""
+    return pc.equal(pc.binary_length(column), 32)
 
 
 def _bytes(rows: pa.Table, manifest: Manifest, split: str) -> pa.ChunkedArray:

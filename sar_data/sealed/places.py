@@ -35,10 +35,10 @@ def place_column(index: pa.Table, bands: Sequence[str]) -> pa.StructArray:
 
 
 def places_of(column: pa.StructArray) -> list[Place]:
-    """Return the places of a column that `place_column` made."""
+    """Return the places of a column that `place_column` made; an empty slot is at a place without values."""
     rows = zip(*(values.to_pylist() for values in column.flatten()), strict=True)
     return [
-        Place(split, shard, position, offset, key, (height, width), mask_offset, xxh3, mask_xxh3, tuple(nodata))
+        Place(split, shard, position, offset, key, (height, width), mask_offset, xxh3, mask_xxh3, tuple(nodata or ()))
         for split, shard, position, offset, key, height, width, mask_offset, xxh3, mask_xxh3, nodata in rows
     ]
 

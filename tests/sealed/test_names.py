@@ -204,6 +204,12 @@ def test_an_index_whose_places_are_none_is_refused_by_column(copy: Path, name: s
             Stream(copy, batch_size=2)
 
 
+def test_a_hash_of_another_length_is_refused_in_a_short_sentence(copy: Path) -> None:
+    reindexed(copy, column(Build.open(copy).index(), "xxh3", "x" * 5000))
+    with pytest.raises(BuildError, match=r"expected a hash, found xxh3 x{200}$"):
+        Build.open(copy).index()
+
+
 def test_an_index_of_other_types_is_refused(copy: Path) -> None:
     table = Build.open(copy).index()
     other = table.set_column(table.column_names.index("shard"), "shard", table["key"])
