@@ -109,7 +109,6 @@ LAWS: list[tuple[str, str]] = [
     ),
     # Streaming and training know a build on disk or behind a URL, never what makes one.
     (r"sar_data\.stream\.kernels", "sar_data.stream.kernels sar_data.system.native"),
-    (r"sar_data\.stream\.remote", "sar_data.stream.remote sar_data.sealed sar_data.system"),
     (
         r"sar_data\.stream",
         "sar_data.stream sar_data.sealed sar_data.formats sar_data.crop sar_data.radiometry sar_data.normalization "

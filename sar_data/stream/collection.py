@@ -21,7 +21,7 @@ from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer, View, normalizer
 from sar_data.stream.order import permutation
 from sar_data.stream.source import Source
-from sar_data.stream.storage.files import Access
+from sar_data.stream.storage.access import Access
 from sar_data.stream.storage.store import Integers
 from sar_data.stream.targets import Boxes, Classes, Window
 

@@ -21,7 +21,7 @@ from sar_data.stream.member import Member
 from sar_data.stream.normalize import View
 from sar_data.stream.order import Order, Pace
 from sar_data.stream.selection import Sampling
-from sar_data.stream.storage.files import Access
+from sar_data.stream.storage.access import Access
 from sar_data.stream.storage.store import Integers
 
 VERSION = 1  # of the state

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sar_data.errors import BuildError
 from sar_data.normalization.presets import QUANTILES, presets
 from sar_data.sealed.documents import BandStatistics, Normalization, SplitStatistics
+from sar_data.sealed.files import Files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import Build
@@ -15,7 +16,6 @@ from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.strata import Stratum, strata
 from sar_data.stream.channels import channel_of
 from sar_data.stream.normalize import AFFINE, Figures, figures_of, in_unit
-from sar_data.stream.storage.files import Files
 
 
 def joint_figures(

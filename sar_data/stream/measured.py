@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sar_data.errors import BuildError, UsageError
+from sar_data.sealed.files import Files, open_files
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.sealed.pooled import pooled_moments
@@ -17,7 +18,6 @@ from sar_data.stream.collection import Collection, open_collection
 from sar_data.stream.joint import joint_figures
 from sar_data.stream.normalize import AFFINE, Figures, figures_of, in_unit
 from sar_data.stream.rows import largest
-from sar_data.stream.storage.files import Files, open_files
 
 PIXELS = 1 << 22  # of a channel that are summed up at once
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from sar_data.formats.container import Format, Layout, Shard, What
+from sar_data.sealed.files import Files
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.rows import Rows
 from sar_data.stream.storage.decoded import Decoded
-from sar_data.stream.storage.files import Files
 from sar_data.stream.storage.store import Integers, Located, Raw, Store
 
 COLUMNS = {"offset": ["offset", "mask_offset"], "position": ["position"], "key": []}

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sar_data.errors import BuildError, UsageError
+from sar_data.sealed.files import Files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_bounds import check_bounds
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.sealed.parquet_file import check_columns
-from sar_data.stream.storage.files import Files
 
 Integers = npt.NDArray[np.int64]
 COLUMNS = ("key", "split", "shard")

@@ -14,6 +14,7 @@ import xxhash
 
 from sar_data.errors import BuildError, UsageError, unknown
 from sar_data.formats.container import Layout
+from sar_data.sealed.files import Files, open_files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
@@ -25,7 +26,7 @@ from sar_data.stream.kernels.memory import Memory, stored_bytes
 from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer
 from sar_data.stream.rows import Rows, load
-from sar_data.stream.storage.files import Access, Files, open_files
+from sar_data.stream.storage.access import Access
 from sar_data.stream.storage.store import Integers
 
 SHARE = 0.5  # of the machine's memory: a smaller split is mapped

@@ -22,12 +22,12 @@ from sar_data.formats.container import Layout
 from sar_data.formats.webdataset import member_array, members
 from sar_data.normalization.stretch import stretch
 from sar_data.sealed.documents import ShardDocument
+from sar_data.sealed.files import open_files
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.kernels.gather import Channels, gather
 from sar_data.stream.kernels.memory import inside
 from sar_data.stream.normalize import Normalizer, normalizer
-from sar_data.stream.storage.files import open_files
 
 ENDINGS = ("image.npy", "mask.npy", "json")
 Array = npt.NDArray[Any]

@@ -12,6 +12,7 @@ from sar_data.errors import UsageError, unknown
 from sar_data.naming import few
 from sar_data.record import IGNORE
 from sar_data.sealed.documents import TaskDocument
+from sar_data.sealed.files import Files, open_files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
@@ -20,7 +21,6 @@ from sar_data.stream.channels import channel_of
 from sar_data.stream.collection import common_bands
 from sar_data.stream.member import Member
 from sar_data.stream.normalize import in_unit, units_of
-from sar_data.stream.storage.files import Files, open_files
 from sar_data.stream.targets import task_of
 from sar_data.train.kinds import check_kind
 from sar_data.train.matching import joined, task_like

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sar_data.progress import Say
+from sar_data.sealed.files import open_files
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.rows import largest
-from sar_data.stream.storage.files import open_files
 from sar_data.train.settings import Detect, Segment, Settings
 
 WHOLE = 1024  # pixels of a side, up to which images are seen whole

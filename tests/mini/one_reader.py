@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from sar_data.errors import SarDataError
+from sar_data.sealed.files import open_files
 from sar_data.sealed.opened import Build
-from sar_data.stream.storage.files import open_files
 
 
 def main(url: str, cache: str, limit: str) -> None:

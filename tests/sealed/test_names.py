@@ -26,6 +26,7 @@ from sar_data.download import ledger
 from sar_data.errors import BadRecord, BuildError, FetchError, UsageError
 from sar_data.exporters import export
 from sar_data.sealed import index
+from sar_data.sealed.files import open_files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.names import Name, first_flaw, key_flaw, name_flaw
@@ -34,7 +35,6 @@ from sar_data.sealed.sums import parse_build_sums
 from sar_data.sealed.verify import verify
 from sar_data.statistics.stats import merge
 from sar_data.stream.dataset import Stream
-from sar_data.stream.storage.files import open_files
 from sar_data.system.paths import flaw
 from sar_data.views import contact_sheet
 from tests.mini import invented

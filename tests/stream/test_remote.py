@@ -25,12 +25,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from sar_data.errors import BuildError, RemoteError, UsageError
+from sar_data.sealed.files import Files, Local, open_files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import SUMS_NAME, Build
-from sar_data.stream.remote import folder as depot
-from sar_data.stream.remote.prefetch import Prefetch
-from sar_data.stream.storage.files import Files, Local, open_files
+from sar_data.sealed.remote.prefetch import Prefetch
+from sar_data.system import store as depot
 from tests.mini.builds import contents
 from tests.mini.hang import HANG_S
 from tests.mini.resealed import edit
@@ -301,7 +301,7 @@ def test_a_file_larger_than_the_cache_is_refused_in_a_sentence(server: Web, buil
 def test_a_file_that_is_about_to_be_opened_is_not_dropped_for_another(
     server: Web, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sar_data.stream.remote.build.PATIENCE", 0.1)
+    monkeypatch.setattr("sar_data.sealed.remote.build.PATIENCE", 0.1)
     mine, full = (open_files(server.url, tmp_path, small(build, 1.5)) for _ in range(2))
     one, two = shards(build)[:2]
     path = mine.path(one)
@@ -376,7 +376,7 @@ def test_what_goes_wrong_ahead_is_told_to_who_asks(server: Web, build: Build, tm
 
 
 def test_prefetch_keeps_the_order_and_never_runs_further_ahead_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sar_data.stream.remote.prefetch.THREADS", 1)
+    monkeypatch.setattr("sar_data.sealed.remote.prefetch.THREADS", 1)
     asked: set[str] = set()
     fetched: list[str] = []
     furthest = 0
@@ -399,7 +399,7 @@ def test_prefetch_keeps_the_order_and_never_runs_further_ahead_than_told(monkeyp
 
 
 def test_what_is_no_longer_wanted_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sar_data.stream.remote.prefetch.THREADS", 1)
+    monkeypatch.setattr("sar_data.sealed.remote.prefetch.THREADS", 1)
     began, go_on, fetched = threading.Event(), threading.Event(), list[str]()
 
     def fetch(name: str) -> None:
@@ -420,7 +420,7 @@ def test_what_is_no_longer_wanted_is_not_begun(monkeypatch: pytest.MonkeyPatch) 
 def test_closing_ends_what_is_under_way_and_leaves_nothing(
     server: Web, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sar_data.stream.remote.prefetch.JOIN", 0.01)
+    monkeypatch.setattr("sar_data.sealed.remote.prefetch.JOIN", 0.01)
     monkeypatch.setattr(depot, "BLOCK", 1000)
     name = shards(build)[0]
     server.faults[name].append("stall")
@@ -539,7 +539,7 @@ def test_s3_without_credentials_and_without_its_package_say_what_to_do() -> None
 
 def test_a_build_in_a_folder_costs_no_remote_package() -> None:
     script = (
-        "import sys; from sar_data.stream.storage.files import open_files; open_files('somewhere')\n"
+        "import sys; from sar_data.sealed.files import open_files; open_files('somewhere')\n"
         "print(*sorted({'fsspec', 'aiohttp', 's3fs', 'pydantic', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from sar_data.errors import TargetError
+from sar_data.sealed.files import Files, open_files
 from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import INDEX_NAME, SUMS_NAME, Build
+from sar_data.sealed.remote.cache import Cache
 from sar_data.stream.dataset import Stream
-from sar_data.stream.remote.cache import Cache
-from sar_data.stream.storage.files import Files, open_files
 from tests.mini.builds import contents
 from tests.mini.servers import Web, web
 from tests.mini.strangers import given_away
@@ -93,7 +93,7 @@ def test_a_document_that_was_changed_in_the_cache_is_fetched_anew(
 def test_a_file_is_hashed_once_a_process_and_again_when_it_was_changed(
     server: Web, cache: Path, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sar_data.stream.remote import cache as room
+    from sar_data.sealed.remote import cache as room
 
     hashed: list[int] = []
     sha256 = room.Hold.sha256

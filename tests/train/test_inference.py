@@ -22,9 +22,9 @@ from sar_data import catalog
 from sar_data.cli import main
 from sar_data.errors import BuildError, RunError, UsageError
 from sar_data.record import IGNORE
+from sar_data.sealed.files import open_files
 from sar_data.sealed.opened import Build
 from sar_data.stream.collection import open_collection
-from sar_data.stream.storage.files import open_files
 from sar_data.train import comparison, predictions
 from sar_data.train.detect.truth import Truth
 from sar_data.train.inference import agreement, leakage

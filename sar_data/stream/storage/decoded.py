@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sar_data.formats.container import Blocks
+from sar_data.sealed.files import Files
 from sar_data.stream.kernels.memory import Memory, inside
-from sar_data.stream.storage.files import Files
 from sar_data.stream.storage.store import Integers
 
 

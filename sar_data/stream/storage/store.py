@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sar_data.errors import BuildError
+from sar_data.sealed.files import Files
 from sar_data.stream.kernels.memory import Memory, inside
-from sar_data.stream.storage.files import Files
 from sar_data.stream.storage.memory import Maps
 from sar_data.system.positioned import read
 from sar_data.system.regular import open_regular

@@ -7,11 +7,11 @@ import logging
 from sar_data.errors import UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
+from sar_data.sealed.files import Files
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.normalize import in_unit, units_of
 from sar_data.stream.rows import largest
-from sar_data.stream.storage.files import Files
 from sar_data.train.inference.finished import Finished, batch_of
 from sar_data.train.input import Input
 from sar_data.train.matching import task_like

@@ -25,12 +25,12 @@ from torch import Tensor
 from sar_data import __version__
 from sar_data.errors import RunError, UsageError
 from sar_data.progress import Say
+from sar_data.sealed.files import Files, open_files
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
 from sar_data.stream.measured import measured_figures
 from sar_data.stream.normalize import Figures, in_unit, of_channels, units_of
 from sar_data.stream.rows import largest
-from sar_data.stream.storage.files import Files, open_files
 from sar_data.torch import loader
 from sar_data.train import weights
 from sar_data.train.augment.power import power_of

@@ -19,9 +19,9 @@ from sar_data import __version__
 from sar_data.errors import RunError, UsageError
 from sar_data.naming import few
 from sar_data.progress import Say
+from sar_data.sealed.files import open_files
 from sar_data.sealed.leakage import Card
 from sar_data.sealed.manifest import Manifest
-from sar_data.stream.storage.files import open_files
 from sar_data.train import documents
 from sar_data.train.augment.steps import of_evaluation
 from sar_data.train.data import Data, Trained

@@ -22,6 +22,7 @@ from sar_data.progress import Say
 from sar_data.radiometry import CONVERTIBLE, convert_unit, spell_unit
 from sar_data.raster import maps
 from sar_data.raster.scene import ENDINGS, REMOTE, Place, Scene, is_image
+from sar_data.sealed.files import open_files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import Manifest
 from sar_data.sealed.opened import layout_of
@@ -29,7 +30,6 @@ from sar_data.stream.channels import channel_of, is_formula, operands
 from sar_data.stream.collection import open_collection
 from sar_data.stream.normalize import derive
 from sar_data.stream.rows import Rows, largest, load
-from sar_data.stream.storage.files import open_files
 from sar_data.train.inference.agreement import check_dates, sized, unit_for
 from sar_data.train.inference.finished import Finished
 from sar_data.train.input import Input

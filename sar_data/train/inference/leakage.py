@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from sar_data.errors import RunError, SarDataError
 from sar_data.sealed import leakage as sealed
+from sar_data.sealed.files import open_files
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.index_file import read_index
 from sar_data.sealed.leakage import Card
 from sar_data.sealed.manifest import Manifest
-from sar_data.stream.storage.files import open_files
 
 FIGURES = [name for name in sealed.MEANINGS if name != "near_duplicate"]  # which needs more than an index
 

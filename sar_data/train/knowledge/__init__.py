@@ -23,9 +23,9 @@ from torch import Tensor
 from sar_data import __version__
 from sar_data.errors import UsageError
 from sar_data.progress import Say
+from sar_data.sealed.files import Files, open_files
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.normalize import AFFINE, PRESETS, of_channels
-from sar_data.stream.storage.files import Files, open_files
 from sar_data.system import durable, private
 from sar_data.text import csv_lines
 from sar_data.torch import loader

@@ -21,10 +21,10 @@ from sar_data.errors import BuildError
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME
+from sar_data.sealed.remote.cache import PATIENCE, Cache, Hold, Identity
+from sar_data.sealed.remote.prefetch import Prefetch
 from sar_data.sealed.sums import parse_build_sums
-from sar_data.stream.remote.cache import PATIENCE, Cache, Hold, Identity
-from sar_data.stream.remote.folder import Depot
-from sar_data.stream.remote.prefetch import Prefetch
+from sar_data.system.store import Store
 
 DOCUMENTS = (NAME, SUMS_NAME, INDEX_NAME)  # held for as long as the build is open
 
@@ -32,9 +32,9 @@ DOCUMENTS = (NAME, SUMS_NAME, INDEX_NAME)  # held for as long as the build is op
 class _Life:
     """What a process has of its own: connections, threads, the files that it holds in the cache, those it hashed."""
 
-    def __init__(self, depot: Depot, sizes: Mapping[str, int], most: int, bring: Callable[[_Life, str], None]) -> None:
+    def __init__(self, store: Store, sizes: Mapping[str, int], most: int, bring: Callable[[_Life, str], None]) -> None:
         self.pid = os.getpid()
-        self.depot = depot
+        self.store = store
         self.prefetch = Prefetch(partial(bring, self), sizes, most)
         self.documents: dict[str, Hold] = {}
         self.asked: WeakKeyDictionary[threading.Thread, Hold] = WeakKeyDictionary()  # by each thread, last
@@ -42,7 +42,7 @@ class _Life:
         self.turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def end(self) -> None:
-        self.depot.close()
+        self.store.close()
         self.prefetch.close()
         self.documents.clear()
         self.asked.clear()
@@ -61,7 +61,7 @@ class Remote:
     def open(cls, url: str, cache: Cache) -> Remote:
         """Fetch and verify the documents of the build at `url`; raises as `path` does, and MissingExtra."""
         url = url.rstrip("/")
-        data = Depot(url).read(NAME)
+        data = Store(url).read(NAME)
         manifest = Manifest.decode(data, f"{url}/{NAME}")
         digest = hashlib.sha256(data).hexdigest()
         sizes: Counter[str] = Counter()
@@ -89,12 +89,27 @@ class Remote:
         leave, UsageError where the cache is too small, TargetError where it cannot be written.
         """
         life = self._here()
-        if name not in self._sums:
-            raise BuildError(f"{self.url}: expected a file that {SUMS_NAME} lists, found {name!r} asked for")
+        self._check(name)
         life.prefetch.note_request(name)
         life.asked.pop(threading.current_thread(), None)
         life.asked[threading.current_thread()] = self._hold(life, name, PATIENCE)
         return self.folder / name
+
+    def hold(self, names: Sequence[str]) -> list[Hold]:
+        """Fetch files, several at once; each stays where `path` says for as long as the result is kept."""
+        life = self._here()
+        for name in names:
+            self._check(name)
+        return life.store.each(lambda name: self._hold(life, name, PATIENCE), names)
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Hold files for as long as this process has the build open."""
+        for name, hold in zip(names, self.hold(names), strict=True):
+            self._here().documents[name] = hold
+
+    def contents(self) -> dict[str, int]:
+        """Return the bytes of every file that the store has of the build; a web server tells of those listed alone."""
+        return self._here().store.sizes()
 
     def prefetch(self, names: Sequence[str]) -> None:
         """Fetch these in the background, in this order, up to half of the cache ahead; errors wait for `path`."""
@@ -109,6 +124,10 @@ class Remote:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.url, self._cache, self.folder, self._sums, self._sizes)
 
+    def _check(self, name: str) -> None:
+        if name not in self._sums:
+            raise BuildError(f"{self.url}: expected a file that {SUMS_NAME} lists, found {name!r} asked for")
+
     def _here(self) -> _Life:
         """Return this process's life, begun where there is none."""
         life = self._life
@@ -116,7 +135,7 @@ class Remote:
             with self._birth:
                 life = self._life
                 if life is None or life.pid != os.getpid():
-                    life = _Life(Depot(self.url), self._sizes, self._cache.limit // 2, self._bring)
+                    life = _Life(Store(self.url), self._sizes, self._cache.limit // 2, self._bring)
                     self._hold_documents(life)
                     self._life = life
         return life
@@ -158,7 +177,7 @@ class Remote:
             if part is None:
                 return
             for _ in range(2):  # what came wrong once may have been cut short or be changing
-                digest, length = life.depot.copy(name, part, patience)
+                digest, length = life.store.copy(name, part, patience)
                 if digest == expected:
                     life.sound[name] = part.keep(target)
                     return

@@ -6,28 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from sar_data.errors import UsageError, unknown
+from sar_data.system.store import is_url
 
-IO = ("auto", "mmap", "pread")
-VERIFY = ("first", True, False)  # True is "first"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How a build's files are read; sar_data.stream.dataset.Stream explains each field."""
-
-    io: str = "auto"
-    verify: bool | str = False
-    cache: str | Path | None = None
-    cache_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.io not in IO:
-            raise unknown("io", self.io, IO)
-        if self.verify not in VERIFY:
-            raise UsageError(f"verify: expected 'first' or False, found {self.verify!r}")
+if TYPE_CHECKING:
+    from sar_data.sealed.remote.build import Remote
 
 
 class Files(Protocol):
@@ -79,10 +63,17 @@ def open_files(build: str | Path, cache: str | Path | None = None, cache_bytes: 
     `cache_bytes`, by default half of what that disk has to give. Credentials, endpoints and the like are fsspec's
     and the store's own configuration. Raises MissingExtra, RemoteError and BuildError.
     """
-    if isinstance(build, Path) or "://" not in build:
-        return Local(Path(build))
-    from sar_data.stream.remote.build import Remote
-    from sar_data.stream.remote.cache import Cache
+    return open_remote(str(build), cache, cache_bytes) if is_url(build) else Local(Path(build))
 
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sar-data"
-    return Remote.open(build, Cache(Path(cache or default), cache_bytes))
+
+def open_remote(url: str, cache: str | Path | None = None, cache_bytes: int | None = None) -> Remote:
+    """Return the files of the build at a URL, as `open_files` does."""
+    from sar_data.sealed.remote.build import Remote
+    from sar_data.sealed.remote.cache import Cache
+
+    return Remote.open(url, Cache(Path(cache) if cache else cache_folder(), cache_bytes))
+
+
+def cache_folder() -> Path:
+    """Return the folder for what comes from stores, and for what is on its way there."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sar-data"
