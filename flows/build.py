@@ -15,7 +15,7 @@ from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.signature import like
 from flows.tasks import carry_out, publish
-from flows.types import Absolute, Compression, Container, Dataset, Normalization, Positive
+from flows.types import Absolute, Compression, Container, Dataset, Normalization, Place, Positive
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
 from sar_data.runners import Kind
 from sar_data.spec import ComplexAs, Unit
@@ -26,7 +26,7 @@ BuildDigests = dict[str, Any] | list[dict[str, Any]]
 def build(
     dataset: Dataset,
     source: Absolute,
-    out: Absolute,
+    out: Place,
     variant: str | None = None,
     declare: dict[str, Any] | None = None,
     format: Container | list[Container] | None = None,
@@ -68,7 +68,7 @@ def build(
     Args:
         dataset: Its name, as `sar-data datasets` lists it.
         source: Folder of the raw files or their archive, absolute.
-        out: Folder for the sealed build, absolute.
+        out: Folder for the sealed build, absolute, or its URL in an object store.
         variant: Another form of the dataset, as `sar-data info` lists it; none for the default.
         declare: Fields of dataset.toml for your own data, such as {"unit": "power"}; none for those of the file.
         format: zarr, webdataset or lmdb, or a list of them, which one read of the images serves; none for the default

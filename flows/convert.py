@@ -13,7 +13,7 @@ from flows.names import run_name
 from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.tasks import carry_out, publish
-from flows.types import Absolute, Compression, Container, Normalization, Positive
+from flows.types import Compression, Container, Normalization, Place, Positive
 from sar_data.builder.request import ConvertRequest, Domain, Dtype
 from sar_data.runners import Kind
 from sar_data.spec import Unit
@@ -21,8 +21,8 @@ from sar_data.spec import Unit
 
 @flow(name="convert", description="Bake a sealed build into another one.", flow_run_name=run_name, persist_result=False)
 def convert(
-    parent: Absolute,
-    out: Absolute | None = None,
+    parent: Place,
+    out: Place | None = None,
     format: Container | None = None,
     compression: Compression | None = None,
     speckle: str | None = None,
@@ -41,8 +41,8 @@ def convert(
     """Bake a sealed build into another one; return the new build's path, its two digests and those of its parent.
 
     Args:
-        parent: Folder of the sealed build, absolute.
-        out: Folder for the new build, absolute; none for the parent's.
+        parent: Folder of the sealed build, absolute, or its URL.
+        out: Folder for the new build, absolute, or its URL in an object store; none for the parent's.
         format: zarr, webdataset or lmdb; none for the parent's.
         compression: none, or zstd (zarr only); none for the parent's where the container stays.
         speckle: Filter speckle on power, such as lee:looks=4.4 or refined-lee:looks=4.4; none for no change.

@@ -24,6 +24,7 @@ from flows.verify import compare
 from sar_data import catalog
 from sar_data.errors import UsageError
 from sar_data.sealed.manifest import NAME
+from sar_data.sealed.opened import Build
 
 if TYPE_CHECKING:
     from sar_data.train.request import TrainRequest
@@ -41,7 +42,7 @@ JOBS: dict[str, Job] = {
 def _manifest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """Return the cache key of a verification: the path of the build and its manifest, which covers all its bytes."""
     path = parameters["path"]
-    identity = f"{path}\n".encode() + (path / NAME).read_bytes()
+    identity = f"{path}\n".encode() + (Build.open(path).path / NAME).read_bytes()
     return f"verified-{hashlib.sha256(identity).hexdigest()}"
 
 
@@ -71,7 +72,7 @@ def mission(
     sealed = build(**parameters)
     if isinstance(sealed, list):  # a list of one format
         (sealed,) = sealed
-    verify_once(Path(sealed["path"]), True, crew_of(parameters))
+    verify_once(sealed["path"], True, crew_of(parameters))
     metrics = training.carry_out(dataclasses.replace(request, build=sealed["path"]))
     publish_run(run, metrics)
     return {"build": sealed, "run": str(run), "metrics": metrics}

@@ -13,7 +13,7 @@ from flows.names import run_name
 from flows.requests import check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.tasks import carry_out, publish
-from flows.types import Absolute, Dataset, Positive
+from flows.types import Absolute, Dataset, Place, Positive
 from sar_data.builder.rebuild import RebuildRequest
 from sar_data.runners import Kind
 
@@ -27,7 +27,7 @@ from sar_data.runners import Kind
 def rebuild(
     path: Absolute,
     source: Absolute,
-    out: Absolute,
+    out: Place,
     dataset: Dataset | None = None,
     work: Absolute | None = None,
     workers: Positive | None = None,
@@ -39,7 +39,7 @@ def rebuild(
     Args:
         path: Folder with the manifest and the index of that build, absolute.
         source: Folder of the raw files or their archive, or a build of the same content or its parent, absolute.
-        out: Folder for the new build, absolute.
+        out: Folder for the new build, absolute, or its URL in an object store.
         dataset: Of raw files, where the manifest names none that is known.
         work: Folder for the work files of an archive, absolute; none for beside the archive.
         workers: Worker processes; none for one a core.

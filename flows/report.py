@@ -58,7 +58,7 @@ def digests(build: Build) -> dict[str, Any]:
     """Return the result of a flow: the build's path, its digests, and its parent's name and digests."""
     manifest = build.manifest
     return {
-        "path": str(build.path),
+        "path": str(build.place),
         "content_digest": manifest.content_digest,
         "recipe_digest": manifest.recipe_digest,
         "parent": manifest.parent and manifest.parent.model_dump(),
@@ -116,7 +116,7 @@ def _page(title: str, place: str, facts: Mapping[str, str]) -> str:
 
 def _place(build: Build) -> str:
     manifest = build.manifest
-    return f"{markdown(f'{manifest.dataset} {manifest.version}')}, {manifest.format}\n\n`{build.path}`"
+    return f"{markdown(f'{manifest.dataset} {manifest.version}')}, {manifest.format}\n\n`{build.place}`"
 
 
 def _figures(domain: DomainStatistics) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ from sar_data.errors import UsageError
 from sar_data.runners import Crew
 
 R = TypeVar("R")
-PLACES = ("build", "source")  # parameters of text that are a path or an address
+PLACES = ("build", "source", "out", "parent", "path")  # parameters of text that are a path or an address
 
 
 def request_of(kind: type[R], parameters: Mapping[str, Any]) -> R:

@@ -16,7 +16,7 @@ from flows.names import run_name
 from flows.requests import check_absolute, check_request
 from flows.sentence import explain
 from flows.tasks import once, progress
-from flows.types import Absolute, Dataset, Positive
+from flows.types import Absolute, Dataset, Place, Positive
 from sar_data.builder.counted import StatsRequest
 from sar_data.runners import Kind
 from sar_data.sealed.documents import SplitStatistics
@@ -34,7 +34,7 @@ def count(parameters: Mapping[str, Any]) -> dict[str, SplitStatistics]:
     persist_result=False,
 )
 def stats(
-    path: Absolute,
+    path: Place,
     split: str | None = None,
     by: str | None = None,
     recompute: bool = False,
@@ -48,7 +48,7 @@ def stats(
     """Return the band statistics of a build's splits, of its parts, or of raw files.
 
     Args:
-        path: Sealed build, raw files or their archive, absolute.
+        path: Sealed build, raw files or their archive, absolute, or the URL of a build.
         split: One split; none for all of them.
         by: Of a build: parts by class, pass, orbit, season, month, year, platform, place, group, split, date or
             an attribute.
@@ -77,12 +77,12 @@ def stats(
     persist_result=False,
 )
 def shift(
-    path: Absolute, by: str = "split", split: str | None = None, reference: str | None = None
+    path: Place, by: str = "split", split: str | None = None, reference: str | None = None
 ) -> dict[str, dict[str, Any]]:
     """Return how far each part of a build is from a reference, by part and band.
 
     Args:
-        path: Folder of the sealed build, absolute.
+        path: Folder of the sealed build, absolute, or its URL.
         by: What the parts differ in: split, class, pass, orbit, season, month, year, platform, place, group, …
         split: Within one split; none for all.
         reference: The reference part of shifts; none for the first.
@@ -107,11 +107,11 @@ def shift(
     flow_run_name=run_name,
     persist_result=False,
 )
-def against(path: Absolute, other: str, split: str = "train") -> dict[str, Any]:
+def against(path: Place, other: str, split: str = "train") -> dict[str, Any]:
     """Return a comparison of the figures of a build's split with others, with a verdict.
 
     Args:
-        path: Folder of the sealed build, absolute.
+        path: Folder of the sealed build, absolute, or its URL.
         other: Name of published figures; a JSON file or another sealed build, absolute.
         split: train, val or test.
     """
@@ -132,11 +132,11 @@ def against(path: Absolute, other: str, split: str = "train") -> dict[str, Any]:
     flow_run_name=run_name,
     persist_result=False,
 )
-def looks(path: Absolute, split: str = "train", images: Positive = 1000) -> dict[str, dict[str, Any]]:
+def looks(path: Place, split: str = "train", images: Positive = 1000) -> dict[str, dict[str, Any]]:
     """Return, by band, the equivalent number of looks, exact zeros, and values at the ends.
 
     Args:
-        path: Folder of the sealed build, absolute.
+        path: Folder of the sealed build, absolute, or its URL.
         split: train, val or test.
         images: Number of images to read.
     """

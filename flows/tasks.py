@@ -131,8 +131,10 @@ def publish(build: Build) -> None:
         }
         emit_event(f"sar-data.build.{what}", resource, payload=document)
     if rows := report.statistics_rows(build.manifest.statistics or {}):
-        create_table_artifact(rows, key=f"{name}-statistics", description=f"Band statistics of `{build.path}`")
-    create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.path))
+        create_table_artifact(rows, key=f"{name}-statistics", description=f"Band statistics of `{build.place}`")
+    create_markdown_artifact(report.page(build), key=f"{name}{PAGE}", description=str(build.place))
+    if build.files is not None:  # a store gets no report
+        return
     try:
         link_report(build)
     except SarDataError as error:  # the build is sealed, and its report can be written later
@@ -142,7 +144,7 @@ def publish(build: Build) -> None:
 def link_report(build: Build, out: Path | None = None, language: str = "en") -> Path:
     """Write the report of a build, beside it by default, link it as an artifact and return its path."""
     path = write_report(build, out, language).absolute()
-    key, text = f"{build.manifest.dataset}{LINK}", f"Report of {build.path}"
+    key, text = f"{build.manifest.dataset}{LINK}", f"Report of {build.place}"
     create_link_artifact(path.as_uri(), link_text=path.name, key=key, description=text)
     return path
 

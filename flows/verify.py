@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -16,7 +15,7 @@ from flows.names import run_name
 from flows.requests import check_absolute, check_request, crew_of, request_of
 from flows.sentence import explain
 from flows.tasks import once, progress
-from flows.types import Absolute, Dataset, Positive, Share
+from flows.types import Absolute, Dataset, Place, Positive, Share
 from sar_data.builder.repair import RepairRequest
 from sar_data.builder.repair import repair as carry_out_repair
 from sar_data.errors import BuildError
@@ -29,7 +28,7 @@ VERIFICATION_PAGE = "-verification"  # end of the key of its page
 LINES = 100  # of a damaged build; `sar-data verify` lists everything
 
 
-def compare(path: Path, full: bool, crew: Crew, sample: float | None = None, seed: int = 0) -> int:
+def compare(path: str, full: bool, crew: Crew, sample: float | None = None, seed: int = 0) -> int:
     """Log all problems of a build and raise BuildError; return the number of samples of a sound build."""
     with crew.open_chosen() if full or sample else nullcontext(Serial()) as runner:
         problems = find_problems(path, full=full, sample=sample, seed=seed, runner=runner, progress=progress())
@@ -48,7 +47,7 @@ def compare(path: Path, full: bool, crew: Crew, sample: float | None = None, see
     persist_result=False,
 )
 def verify(
-    path: Absolute,
+    path: Place,
     full: bool = False,
     sample: Share | None = None,
     seed: int = 0,
@@ -61,7 +60,7 @@ def verify(
     The flow logs each problem in one line, and fails where there is one.
 
     Args:
-        path: Folder of the sealed build, absolute.
+        path: Folder of the sealed build, absolute, or its URL.
         full: Read every byte; without it documents, names and sizes.
         sample: Read every byte of this share of the shards, such as 0.05.
         seed: Which shards `sample` draws.

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
+from sar_data.builder.prefix import PrefixTarget
 from sar_data.builder.target import ASIDE, BUILDING, DROPPED, discard
 from sar_data.errors import BuildError, UsageError
 from sar_data.exporters.folder import WORKING
@@ -18,6 +19,7 @@ from sar_data.naming import few
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.system import locks
 from sar_data.system.regular import read_regular
+from sar_data.system.store import Place, Store, is_url
 
 Kind = Literal["build", "run"]
 State = Literal["sealed", "finished", "unfinished", "being made", "set aside", "unreadable"]
@@ -43,7 +45,7 @@ class Entry:
     `bytes` are those of its files, `samples` those that a build has packed; `reason` says why it cannot be read.
     """
 
-    path: Path
+    path: Place
     kind: Kind
     state: State
     date: str
@@ -59,9 +61,13 @@ class Entry:
 def builds(folder: str | Path | None = None) -> list[Entry]:
     """Return the builds and runs below a folder, sorted by path; without one, of `builds` and `runs` here.
 
+    Of the URL of a folder in an object store the builds are returned.
+
     Hidden folders of builders that were stopped, or are at work, are among them, and builds that were set aside. Only
     names and small documents are read.
     """
+    if folder is not None and is_url(folder):
+        return list(_entries_in_store(folder.rstrip("/")))
     folders = [Path(folder)] if folder is not None else [home(kind) for kind in HOMES]
     if folder is not None and not folders[0].is_dir():
         raise UsageError(f"{folder}: expected a folder, found nothing")
@@ -99,7 +105,7 @@ def names(kind: Kind) -> list[str]:
     return sorted(path.name for path in _below(home(kind)) if _is(path, kind))
 
 
-def is_left(path: Path) -> bool:
+def is_left(path: PurePath) -> bool:
     """Say whether a folder has a name of those that a stopped process leaves."""
     return path.name.startswith(".") and path.name.endswith(tuple(LEFT))
 
@@ -110,12 +116,16 @@ def remove(entry: Entry) -> bool:
     One that a process has taken up meanwhile stays, and so does a link and a folder of another user. Raises UsageError
     for anything but what is left of an unfinished build.
     """
-    if entry.kind != "build" or entry.state != "unfinished" or not is_left(entry.path):
-        raise UsageError(f"{entry.path}: expected an unfinished build, found one that is {entry.state}")
-    with _try_lock(entry.path) as free:
+    path = entry.path
+    if entry.kind != "build" or entry.state != "unfinished" or not is_left(PurePosixPath(path)):
+        raise UsageError(f"{path}: expected an unfinished build, found one that is {entry.state}")
+    if is_url(path):
+        return _target_of(path).remove_rest()
+    path = Path(path)
+    with _try_lock(path) as free:
         if free:
-            discard(entry.path)
-    return not entry.path.exists()
+            discard(path)
+    return not path.exists()
 
 
 def _split_path(path: Path, kind: Kind) -> tuple[Path, str]:
@@ -173,10 +183,14 @@ def _entry(path: Path) -> Entry | None:
         manifest = Manifest.load(path)
     except BuildError as error:
         return Entry(path, "build", "unreadable", date, size, reason=str(error).removeprefix(f"{path}/"))
+    return _sealed_entry(path, manifest, "set aside" if ASIDE in path.name else "sealed", date, size)
+
+
+def _sealed_entry(path: Place, manifest: Manifest, state: State, date: str, size: int) -> Entry:
     return Entry(
         path,
         "build",
-        "set aside" if ASIDE in path.name else "sealed",
+        state,
         date,
         size,
         dataset=manifest.dataset,
@@ -185,6 +199,40 @@ def _entry(path: Path) -> Entry | None:
         what=manifest.split_policy.policy,
         samples=sum(split.count for split in manifest.splits.values()),
     )
+
+
+def _entries_in_store(url: str) -> Iterator[Entry]:
+    """Yield the builds below a URL, sealed or not; raise UsageError for a web server, which lists nothing."""
+    if url.startswith("http"):
+        raise UsageError(f"{url}: expected a store that lists its objects, such as s3://, found a web server")
+    store = Store(url)
+    sizes = store.sizes()
+    for folder in sorted({name.rpartition("/")[0] for name in sizes if name.endswith(f"/{NAME}")}):
+        place, size = f"{url}/{folder}", _bytes_below(folder, sizes)
+        date = _date(store.time_of(f"{folder}/{NAME}").timestamp())
+        try:
+            yield _sealed_entry(
+                place, Manifest.decode(store.read(f"{folder}/{NAME}"), f"{place}/{NAME}"), "sealed", date, size
+            )
+        except BuildError as error:
+            yield Entry(place, "build", "unreadable", date, size, reason=str(error).removeprefix(f"{place}/"))
+    folders = {str(parent) for name in sizes for parent in PurePosixPath(name).parents if is_left(parent)}
+    for folder in sorted(folders):
+        target = _target_of(f"{url}/{folder}")
+        build = f"{folder.rpartition('/')[0]}/{target.deposit.name}".lstrip("/")
+        size = _bytes_below(folder, sizes) + (0 if f"{build}/{NAME}" in sizes else _bytes_below(build, sizes))
+        date = _date(max(store.time_of(name).timestamp() for name in sizes if name.startswith(f"{folder}/")))
+        yield Entry(f"{url}/{folder}", "build", "unfinished" if target.lease.is_free() else "being made", date, size)
+
+
+def _bytes_below(folder: str, sizes: Mapping[str, int]) -> int:
+    return sum(size for name, size in sizes.items() if name.startswith(f"{folder}/"))
+
+
+def _target_of(working: str) -> PrefixTarget:
+    """Return the target whose builders work in the folder at a URL."""
+    above, _, name = working.rpartition("/")
+    return PrefixTarget(f"{above}/{name.removeprefix('.').removesuffix(BUILDING)}")
 
 
 def _date(seconds: float) -> str:

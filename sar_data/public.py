@@ -49,6 +49,7 @@ from sar_data.sealed.strata import Shift, shifts, strata
 from sar_data.sealed.verify import Problem
 from sar_data.sealed.verify import verify as verified
 from sar_data.spec import ComplexAs, Pipeline, Unit
+from sar_data.system.store import absolute, place_of
 
 
 def build(
@@ -102,7 +103,7 @@ def build(
         variant=variant,
         declare=declare,
         source=Path(source),
-        out=Path(out),
+        out=place_of(out),
         work=_path(work),
         lists=_path(lists),
         format=format,
@@ -227,7 +228,7 @@ def rebuild(
     content digest is the same, or nothing is sealed. What the parameters mean stands in RebuildRequest
     (sar_data/builder/rebuild.py). Raises SourceError where the source is another one, BuildError for another digest.
     """
-    request = RebuildRequest(path=Path(path), source=Path(source), out=Path(out), dataset=dataset, work=_path(work))
+    request = RebuildRequest(path=Path(path), source=Path(source), out=place_of(out), dataset=dataset, work=_path(work))
     with _crew(workers, runner, dask_address) as computing:
         return itinerary.build(request, runner=computing, progress=progress, say=say)
 
@@ -257,8 +258,8 @@ def convert(
     What the parameters mean stands in ConvertRequest (sar_data/builder/request.py).
     """
     request = ConvertRequest(
-        parent=Path(parent).absolute(),
-        out=_path(out),
+        parent=absolute(parent),
+        out=None if out is None else place_of(out),
         format=format,
         compression=compression,
         speckle=speckle,
@@ -276,8 +277,11 @@ def convert(
 
 
 def open(path: str | Path) -> Build:
-    """Return the sealed build at `path`: manifest, index, samples. Raises BuildError where there is none."""
-    return Build.open(Path(path))
+    """Return the sealed build at `path`, a folder or a URL: manifest, index, samples.
+
+    Raises BuildError where there is none, RemoteError where a store does not answer or may not be read.
+    """
+    return Build.open(path)
 
 
 def verify(
@@ -291,13 +295,13 @@ def verify(
     dask_address: str | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
-    """Return all that is wrong with the sealed build at `path`, an empty list if nothing is.
+    """Return all that is wrong with the sealed build at `path`, a folder or a URL, an empty list if nothing is.
 
     Quick looks at documents, names and sizes, in this process; `sample`, such as 0.05, also reads every byte of that
     share of the shards, drawn by `seed`; `full` reads every byte. Raises UsageError for a share that is none.
     """
     with _crew(workers, runner, dask_address, needed=full or sample is not None) as computing:
-        return verified(Path(path), full=full, sample=sample, seed=seed, runner=computing, progress=progress)
+        return verified(path, full=full, sample=sample, seed=seed, runner=computing, progress=progress)
 
 
 def repair(
@@ -365,7 +369,7 @@ def stats(
     value of the mean power. With `by` they are merges of the build's samples.parquet, with approximate percentiles.
     """
     request = StatsRequest(
-        path=Path(path), split=split, by=by, recompute=recompute, dataset=dataset, variant=variant, plot=_path(plot)
+        path=place_of(path), split=split, by=by, recompute=recompute, dataset=dataset, variant=variant, plot=_path(plot)
     )
     sealed = request.open()
     if sealed is not None and by is not None:
@@ -389,7 +393,7 @@ def shift(
     Parts differ in `by`, as in `stats`, within one `split` or in all. The reference is the first part (train, or the
     largest) or the part of that name: its mean, the tenths of its values. Raises UsageError for other names.
     """
-    return shifts(strata(Build.open(Path(path)), by, split), reference)
+    return shifts(strata(Build.open(path), by, split), reference)
 
 
 def against(path: str | Path, other: str | Path, *, split: str = "train") -> Comparison:
@@ -398,7 +402,7 @@ def against(path: str | Path, other: str | Path, *, split: str = "train") -> Com
     `other` is the name of published figures, a JSON file of means and standard deviations, or another sealed build.
     Raises UsageError for a name that is none of these.
     """
-    return compared(Build.open(Path(path)), other, split)
+    return compared(Build.open(path), other, split)
 
 
 def looks(path: str | Path, *, split: str = "train", images: int = 1000) -> dict[str, Radiometry]:
@@ -406,7 +410,7 @@ def looks(path: str | Path, *, split: str = "train", images: int = 1000) -> dict
 
     The first `images` of the split are read, a fair draw of it. Raises UsageError for a split without samples.
     """
-    return radiometry(Build.open(Path(path)), split, images)
+    return radiometry(Build.open(path), split, images)
 
 
 def leakage(
@@ -461,7 +465,7 @@ def report(path: str | Path, *, out: str | Path | None = None, language: str = "
     """
     from sar_data.reports.build import report as written
 
-    return written(Build.open(Path(path)), _path(out), language)
+    return written(Build.open(path), _path(out), language)
 
 
 def export(target: Target, path: str | Path, out: str | Path, *, progress: Progress | None = None) -> Exported:
@@ -471,7 +475,7 @@ def export(target: Target, path: str | Path, out: str | Path, *, progress: Progr
     and for a build that the target does not fit, BuildError for an image that is damaged, TargetError where `out` has
     files already or cannot be written.
     """
-    return write_export(target, Build.open(Path(path)), Path(out), progress)
+    return write_export(target, Build.open(path), Path(out), progress)
 
 
 def fetch(

@@ -18,6 +18,7 @@ from sar_data.sealed.recorded import nonempty_splits
 from sar_data.sealed.recount import recount
 from sar_data.sealed.summary import summarise
 from sar_data.statistics.stats import BandStats
+from sar_data.system.store import Place, place_of
 from sar_data.system.suffixes import PICTURES, check_suffix
 
 
@@ -25,14 +26,14 @@ from sar_data.system.suffixes import PICTURES, check_suffix
 class StatsRequest:
     """Whose band statistics are asked for.
 
-    `path` is a sealed build, or raw files or their archive, of which `dataset` and `variant` say what they are where
-    they do not tell. `split` is one of a build's; the one of raw files is "all". A build has its figures recorded;
-    `recompute`, raw files, and `plot`, a picture of histograms, read every pixel. With `by` figures are those of the
-    parts of a build that differ in split, class, pass, orbit, season, month, year, platform, place, group or an
-    attribute of the index.
+    `path` is a sealed build, a folder or a URL, or raw files or their archive, of which `dataset` and `variant` say
+    what they are where they do not tell. `split` is one of a build's; the one of raw files is "all". A build has its
+    figures recorded; `recompute`, raw files, and `plot`, a picture of histograms, read every pixel. With `by` figures
+    are those of the parts of a build that differ in split, class, pass, orbit, season, month, year, platform, place,
+    group or an attribute of the index.
     """
 
-    path: Path
+    path: Place
     split: str | None = None
     by: str | None = None
     recompute: bool = False
@@ -41,6 +42,7 @@ class StatsRequest:
     plot: Path | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "path", place_of(self.path))
         if self.plot is not None:
             check_suffix(self.plot, PICTURES, name="plot")
         if self.by is not None and self.reads:
@@ -72,9 +74,9 @@ class Counted:
         return {name: summarise(statistics, self.bands) for name, statistics in self.statistics.items()}
 
 
-def open_build(path: Path, dataset: str | None = None, variant: str | None = None) -> Build | None:
+def open_build(path: Place, dataset: str | None = None, variant: str | None = None) -> Build | None:
     """Return the sealed build at `path`, None for raw files; raise UsageError for a build of another dataset."""
-    if not (path / NAME).exists():
+    if isinstance(path, Path) and not (path / NAME).exists():
         return None
     build = Build.open(path)
     if variant is not None and variant != build.manifest.variant:
@@ -97,8 +99,8 @@ def count(request: StatsRequest, runner: Runner, progress: Progress | None = Non
         return Counted(manifest.title, layout_of(manifest).bands, figures)
     if split not in (None, ALL):
         raise unknown("split of a raw folder", str(split), [ALL])
-    pipeline = catalog.pipeline(request.dataset) if request.dataset else recognise(request.path)
-    fit = fitting(catalog.variant_of(pipeline, request.variant), request.path, progress)
+    pipeline = catalog.pipeline(request.dataset) if request.dataset else recognise(Path(request.path))
+    fit = fitting(catalog.variant_of(pipeline, request.variant), Path(request.path), progress)
     spec = fit.pipeline.spec
     figures = {ALL: raw_statistics(fit, runner, progress)}
     return Counted(spec.title, tuple(band.name for band in spec.bands), figures)

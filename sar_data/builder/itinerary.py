@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from sar_data.builder import blank, suspects
@@ -25,8 +24,10 @@ from sar_data.builder.seal import seal
 from sar_data.builder.target import DROPPED, discard
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner, Serial
+from sar_data.sealed.manifest import NAME
 from sar_data.sealed.opened import Build
 from sar_data.system import durable
+from sar_data.system.store import Place, Store, is_url
 
 T = TypeVar("T")
 Request = BuildRequest | ConvertRequest | RebuildRequest
@@ -40,7 +41,7 @@ class BuildResult:
 
     build: Build
     reused: bool
-    parent: Path | None = None
+    parent: Place | None = None
 
 
 @dataclass(slots=True)
@@ -138,7 +139,7 @@ def _build(request: BuildRequest, prepare: Prepare) -> Steps[list[BuildResult]]:
     if not request.baked:
         return [finished[draft.job.recipe] for draft in drafts]
     todo = [
-        single.conversion(finished[draft.job.recipe].build.path)
+        single.conversion(finished[draft.job.recipe].build.place)
         for single, draft, baked in zip(asked, drafts, earlier, strict=True)
         if baked is None
     ]
@@ -169,7 +170,7 @@ def _convert(requests: Sequence[ConvertRequest], *, baking: bool = False) -> Ste
     return results
 
 
-def _drop(parent: Build, *_: object) -> Path:
+def _drop(parent: Build, *_: object) -> Place:
     return drop(parent)
 
 
@@ -187,7 +188,7 @@ def _rebuild(request: RebuildRequest) -> Steps[list[BuildResult]]:
     last = Step("prepare", "files", lambda _, progress, say: [prepare_rebuild(request, parent, progress, say)], baking)
     yield last
     with _locks(last.result) as drafts:
-        return (yield from _seal(drafts, baking, [parent.path if parent else None]))
+        return (yield from _seal(drafts, baking, [parent.place if parent else None]))
 
 
 @contextmanager
@@ -200,7 +201,7 @@ def _locks(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
 
 
 def _seal(
-    drafts: Sequence[Draft], baking: bool = False, parents: Sequence[Path | None] = ()
+    drafts: Sequence[Draft], baking: bool = False, parents: Sequence[Place | None] = ()
 ) -> Steps[list[BuildResult]]:
     """Pack drafts of the same samples together and seal each; `parents` are what they are baked from."""
     if not drafts:
@@ -253,8 +254,16 @@ def convert(request: ConvertRequest, *, runner: Runner | None = None, progress: 
     return carry_out(request, runner=runner, progress=progress)[0].build
 
 
-def drop(build: Build) -> Path:
-    """Remove a sealed build and return where it was; renamed first, so that no half of it ever looks like a build."""
+def drop(build: Build) -> Place:
+    """Remove a sealed build and return where it was; no half of it ever looks like a build.
+
+    A folder is renamed first; in a store the manifest goes before all else.
+    """
+    if is_url(build.place):
+        store = Store(build.place)
+        store.remove([NAME])
+        store.remove(store.sizes())
+        return build.place
     gone = build.path.with_name(f".{build.path.name}{DROPPED}")
     discard(gone)
     with durable.explain_errors(gone):

@@ -13,22 +13,24 @@ from sar_data.builder.draft import Draft, Job
 from sar_data.builder.origin import Raw
 from sar_data.builder.pack import missing_bytes
 from sar_data.builder.plan import PLAN, Plan
+from sar_data.builder.prefix import PrefixTarget
 from sar_data.builder.sharding import shards_of
 from sar_data.builder.target import FolderTarget, Target
-from sar_data.errors import BuildError, OtherVersion, SplitError
+from sar_data.errors import BuildError, OtherVersion, SplitError, UsageError
 from sar_data.formats.container import Format, Shard
 from sar_data.progress import Say
 from sar_data.sealed.documents import PlannedSplit
 from sar_data.sealed.index import INDEX_NAME
-from sar_data.sealed.manifest import NAME, Identity, Manifest
-from sar_data.sealed.opened import SUMS_NAME, layout_of
+from sar_data.sealed.manifest import NAME, Identity
+from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
 from sar_data.sealed.verify import find_damage
 from sar_data.system import durable
+from sar_data.system.store import Place, is_url
 
 SCAN_NAME = "scan.parquet"
 
 
-def open_draft(out: Path, plan: Plan, say: Say | None = None) -> Draft:
+def open_draft(out: Place, plan: Plan, say: Say | None = None) -> Draft:
     """Return the draft of a build below `out`, its target locked and its plan written.
 
     A sealed build that stands there is looked at: one that is damaged is moved aside, and `say` is called with that.
@@ -58,13 +60,13 @@ def open_each(openings: Iterable[Callable[[], Draft]]) -> list[Draft]:
 
 
 def begin(
-    out: Path, plan: Plan, splits: dict[str, PlannedSplit], shards: list[Shard], rows: pa.Table, say: Say | None = None
+    out: Place, plan: Plan, splits: dict[str, PlannedSplit], shards: list[Shard], rows: pa.Table, say: Say | None = None
 ) -> Draft:
     """Return the draft of a plan as `open_draft` does, with shards and their `rows` as given."""
-    target = FolderTarget(folder(out, plan.identity, plan.container, plan.decisions.recipe_digest))
+    target = _target(folder(out, plan.identity, plan.container, plan.decisions.recipe_digest), plan.container)
     job = job_of(target, plan)
     draft = Draft(target, job, plan, splits, shards)
-    with durable.explain_errors(target.place):
+    with durable.explain_errors(target.work):
         draft.sealed = _is_sealed(draft)
     try:
         if not draft.sealed:
@@ -83,10 +85,31 @@ def begin(
     return draft
 
 
-def folder(out: Path, identity: Identity, container: Format, recipe: str) -> Path:
+def folder(out: Place, identity: Identity, container: Format, recipe: str) -> Place:
     """Return the folder of a sealed build, named after its recipe."""
+    name = f"{container.name}-{recipe[:8]}"
+    if is_url(out):
+        return "/".join((out.rstrip("/"), identity.dataset, identity.version, name))
+    out = Path(out)
     out = out.resolve() if ".." in out.parts else out.absolute()  # a path that is printed reads well
-    return out / identity.dataset / identity.version / f"{container.name}-{recipe[:8]}"
+    return out / identity.dataset / identity.version / name
+
+
+def home_of(place: Place) -> Place:
+    """Return the place below which the build at a place is kept: it lies in DATASET/VERSION/NAME."""
+    return place.rsplit("/", 3)[0] if is_url(place) else Path(place).parents[2]
+
+
+def _target(place: Place, container: Format) -> Target:
+    """Return the target that a place is; raise UsageError for a container that a store cannot take."""
+    if not is_url(place):
+        return FolderTarget(Path(place))
+    if container.spooled:
+        raise UsageError(
+            f"{place}: expected a container of several files, found {container.name}, whose splits are one file each: "
+            "nothing streams it from a store. Choose `format=zarr` or `format=webdataset`, or build in a folder."
+        )
+    return PrefixTarget(place)
 
 
 def job_of(target: Target, plan: Plan) -> Job:
@@ -94,6 +117,7 @@ def job_of(target: Target, plan: Plan) -> Job:
     container = plan.container
     return Job(
         work=target.work,
+        deposit=target.deposit,
         recipe=plan.decisions.recipe_digest,
         origin=plan.origin,
         format=container.name,
@@ -114,10 +138,10 @@ def _is_sealed(draft: Draft) -> bool:
     place = draft.target.place
     if not draft.target.exists():
         return False
-    if not any((place / name).is_file() for name in (NAME, SUMS_NAME, INDEX_NAME)):
+    if isinstance(place, Path) and not any((place / name).is_file() for name in (NAME, SUMS_NAME, INDEX_NAME)):
         raise BuildError(f"{place}: expected a build or nothing, found something without a {NAME}: move it away")
     try:
-        manifest, digest = Manifest.load(place), draft.job.recipe
+        manifest, digest = Build.open(place).manifest, draft.job.recipe
     except OtherVersion:
         raise
     except BuildError as error:
@@ -125,7 +149,7 @@ def _is_sealed(draft: Draft) -> bool:
             raise
         return False
     if manifest.recipe_digest != digest:
-        raise BuildError(f"{place / NAME}: expected recipe {digest}, found {manifest.recipe_digest}: move it away")
+        raise BuildError(f"{place}/{NAME}: expected recipe {digest}, found {manifest.recipe_digest}: move it away")
     if find_damage(place):
         return False
     left_out = manifest.quarantine[len(draft.plan.quarantine) :]  # beyond what this run's scan or parent left out
@@ -144,7 +168,7 @@ def _set_aside(target: Target, say: Say | None) -> None:
     aside = target.set_aside()
     if say:
         more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
-        say(f"{target.place} is damaged and is built again: {problems[0]}{more}. What is left of it is {aside}")
+        say(f"{target.place} is damaged and is built again: {problems[0]}{more}. {aside}")
 
 
 def write_plan(draft: Draft, rows: pa.Table) -> None:

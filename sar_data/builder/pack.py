@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from sar_data.builder import blank
-from sar_data.builder.draft import Draft, Job
+from sar_data.builder.draft import PENDING, Draft, Job
 from sar_data.builder.following import write_each
 from sar_data.builder.origin import PixelReader, Pixels, Raw
 from sar_data.builder.plan import PLAN
@@ -50,7 +50,6 @@ from sar_data.system import durable
 from sar_data.system.bulk import bulk
 
 STARTED = "started"
-PENDING = ".pending"
 MOST_KEPT = 64 << 20  # bytes of a shard that several containers share in memory: 256 patches are 29 MB
 SPARE = 1.08  # room for headers, page rounding and metadata beyond the pixels
 MOST_DB = 450.0  # 10 log10 of float32's smallest and largest power are -449 and 385: beyond, values are no dB
@@ -86,6 +85,8 @@ def _pack_alike(shards: Sequence[Shard], drafts: Sequence[Draft], runner: Runner
             for job in lacking[shard]:
                 if job.container.spooled:
                     _commit(job, shard)
+            for draft in drafts:
+                draft.target.confirm()
             done += shard.count
             if progress:
                 progress("pack", done, total)
@@ -126,6 +127,9 @@ def _needs(drafts: Sequence[Draft]) -> Iterator[None]:
     try:
         yield
     except TargetError as error:
+        drafts = [draft for draft in drafts if draft.job.deposit is None]  # what a store gets needs no room here
+        if not drafts:
+            raise
         need, free = sum(map(missing_bytes, drafts)), shutil.disk_usage(drafts[0].job.work).free
         if free >= need:
             raise
@@ -155,11 +159,7 @@ def proven(job: Job, shard: Shard) -> bool:
         return False
     if job.bad_records == "stop" and not pc.all(proof.slots["valid"]).as_py():
         return False  # packed under quarantine, which this run does not accept
-    container, layout = job.container, job.layout
-    path = job.build / container.file(shard, layout)
-    if layout.mask and not (job.build / container.mask_file(shard, layout)).exists():
-        return False
-    return path.exists() and (container.spooled or path.stat().st_size == proof.bytes)
+    return job.has_files(shard, proof.bytes)
 
 
 def read_plan(job: Job, shard: Shard) -> pa.Table:
@@ -201,8 +201,7 @@ def _pack_once(jobs: Sequence[Job], shard: Shard, records: Sequence[Record], pla
         placed = replace(
             proof, recipe=job.recipe, bytes=part.bytes, sums=part.sums, slots=_with_places(proof.slots, part)
         )
-        path = job.proof(shard)
-        placed.save(path.with_suffix(PENDING) if job.container.spooled else path)
+        job.finish(shard, placed)
 
 
 def _with_places(slots: pa.Table, written: Written) -> pa.Table:

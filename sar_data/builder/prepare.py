@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -56,6 +57,7 @@ from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy, parameters_of
 from sar_data.split.shares import class_shares
 from sar_data.system.bulk import bulk
+from sar_data.system.store import is_url
 
 
 def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> Draft:
@@ -158,8 +160,9 @@ def plan_of(
 def _open(request: BuildRequest, fit: Fitted, plan: Plan, say: Say | None) -> Draft:
     """Return the draft of a plan; warn where files of the source are newer than the build that stands sealed."""
     draft = open_draft(request.out, plan, say)
-    if draft.sealed and say and not (request.rehash or fit.pipeline.rehash):
-        warning = newer_than(draft.target.place / NAME, request.source, fit.tree, draft.plan.scanned)
+    place = draft.target.place
+    if draft.sealed and isinstance(place, Path) and say and not (request.rehash or fit.pipeline.rehash):
+        warning = newer_than(place / NAME, request.source, fit.tree, draft.plan.scanned)
         if warning:
             say(f"warning: {warning}")
     return draft
@@ -176,7 +179,7 @@ def open_source(request: BuildRequest, progress: Progress | None, say: Say | Non
 
 def _describe_target(request: BuildRequest) -> str:
     """Return a warning where builds would lie among the files that they are made of; "" elsewhere."""
-    if request.out.absolute() != request.source.absolute():
+    if is_url(request.out) or Path(request.out).absolute() != request.source.absolute():
         return ""
     return (
         f"{WARNING}`out={request.out}`: expected a folder beside the source, found the source itself: builds and raw "

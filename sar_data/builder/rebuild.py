@@ -40,6 +40,7 @@ from sar_data.sealed.places import place_column
 from sar_data.sealed.records import Records, to_records
 from sar_data.spec import ComplexAs, Pipeline
 from sar_data.split.policy import Assignment
+from sar_data.system.store import Place, place_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +54,12 @@ class RebuildRequest:
 
     path: Path
     source: Path
-    out: Path
+    out: Place
     dataset: str | Pipeline | None = None
     work: Path | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "out", place_of(self.out))
         if isinstance(self.dataset, str):
             catalog.pipeline(self.dataset)
 

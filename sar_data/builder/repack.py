@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from sar_data import formats
 from sar_data.builder.bake import Bake
 from sar_data.builder.draft import Draft
 from sar_data.builder.looks import looks_of
-from sar_data.builder.open import folder, open_draft
+from sar_data.builder.open import folder, home_of, open_draft
 from sar_data.builder.origin import Baked
 from sar_data.builder.plan import Plan
 from sar_data.builder.request import CHANGES, ConvertRequest
@@ -53,7 +54,7 @@ def prepare_repack(
     if manifest.shape is None and container.one_shape and changes.cut is None:
         raise UsageError(f"this build has images of several sizes, {container.name} needs one: add `crop=…` or `pad=…`")
     bake, identity = _bake(manifest, changes), _identity(manifest, changes)
-    scanned, out = _make_scan(index, manifest, changes), changes.out or parent.path.parents[2]
+    scanned, out = _make_scan(index, manifest, changes), changes.out or home_of(parent.place)
     recipe = {
         "parent": [manifest.recipe_digest, manifest.content_digest],
         "format": [container.name, container.version, container.compression],
@@ -80,7 +81,9 @@ def prepare_repack(
             unused=manifest.unused,
             applied=[*manifest.applied, *_list_steps(bake, changes, looks)],
             parent=Parent(
-                path=parent.path.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
+                path=PurePosixPath(parent.place).name,
+                recipe_digest=manifest.recipe_digest,
+                content_digest=manifest.content_digest,
             ),
             recipe=recipe,
             recipe_digest=recipe_digest(recipe),

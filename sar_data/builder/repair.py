@@ -27,7 +27,7 @@ from sar_data.builder.origin import Origin
 from sar_data.builder.pack import pack, start
 from sar_data.builder.rebuild import RebuildRequest, needs_parent, prepare_parent, sources_of
 from sar_data.builder.recorded import Slots, recorded_plan
-from sar_data.builder.seal import file_sums, seal, sum_lines
+from sar_data.builder.seal import file_sums, seal
 from sar_data.builder.target import FolderTarget
 from sar_data.builder.whole import build_whole
 from sar_data.errors import BuildError, UsageError
@@ -40,7 +40,7 @@ from sar_data.sealed.manifest import NAME, Manifest, canonical, content_digest, 
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
 from sar_data.sealed.recount import count_shards, shards
 from sar_data.sealed.samples import SAMPLES_NAME, samples_table
-from sar_data.sealed.sums import parse_build_sums
+from sar_data.sealed.sums import parse_build_sums, sum_lines
 from sar_data.sealed.verify import LISTED, Problem, verify
 from sar_data.spec import Pipeline
 from sar_data.split.policy import SPLITS

@@ -14,6 +14,7 @@ from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
 from sar_data.radiometry import CONVERTIBLE, spell_unit, units_after
 from sar_data.spec import ComplexAs, Pipeline, Unit, suitable_container
+from sar_data.system.store import Place, place_of
 
 Format = str
 """The name of a container in the registry (sar_data/formats)."""
@@ -131,8 +132,8 @@ class BuildRequest(Changes):
 
     `dataset` is a name of the catalog or a pipeline; `variant` another form of it. `declare` has fields of dataset.toml
     (sar_data/own/declaration.py) that go before those of the file, for a set of one's own. `source` is a folder of raw
-    files or their archive; `out` the folder below which builds are kept; `work` where what reading an archive needs is
-    kept, beside the archive without it; `lists` a folder of official lists.
+    files or their archive; `out` the folder below which builds are kept, here or, as a URL, in an object store; `work`
+    where what reading an archive needs is kept, beside the archive without it; `lists` a folder of official lists.
 
     `format` is one container or several, as a list or as a text, "A,B": each is a build, and one read of the images
     serves all; None is the dataset's own choice. `split` is a
@@ -159,7 +160,7 @@ class BuildRequest(Changes):
     variant: str | None = None
     declare: Mapping[str, Any] | None = None
     source: Path
-    out: Path
+    out: Place
     work: Path | None = None
     lists: Path | None = None
     format: Format | Sequence[Format] | None = None
@@ -183,6 +184,7 @@ class BuildRequest(Changes):
 
     def __post_init__(self) -> None:
         Changes.__post_init__(self)
+        object.__setattr__(self, "out", place_of(self.out))
         for name, times in Counter(self.formats).items():
             _check_packing(name, self.compression)
             if times > 1:
@@ -270,7 +272,7 @@ class BuildRequest(Changes):
         left = self.baked.keys() - {"unit"}
         return dataclasses.replace(self, unit=None, drop_parent=self.drop_parent and bool(left))
 
-    def conversion(self, parent: Path) -> ConvertRequest:
+    def conversion(self, parent: Place) -> ConvertRequest:
         """Return the request that bakes the changes of a request for one container from its lossless build."""
         # What the dataset's own choice becomes.
         one_size = suitable_container((self.cut, self.cut)) if self.cut is not None else None
@@ -288,19 +290,22 @@ class BuildRequest(Changes):
 class ConvertRequest(Changes):
     """Another build of a sealed build: in another container, size, dtype or normalization.
 
-    `parent` is the sealed build; `out` where builds are kept, the parent's place without it. `format` is that of the
-    parent without it, and so is `compression` where the container stays. `drop_parent` removes the parent once the new
-    build is sealed.
+    `parent` is the sealed build, a folder or a URL; `out` where builds are kept, the parent's place without it.
+    `format` is that of the parent without it, and so is `compression` where the container stays. `drop_parent` removes
+    the parent once the new build is sealed.
     """
 
-    parent: Path
-    out: Path | None = None
+    parent: Place
+    out: Place | None = None
     format: Format | None = None
     compression: Compression | None = None
     drop_parent: bool = False
 
     def __post_init__(self) -> None:
         Changes.__post_init__(self)
+        object.__setattr__(self, "parent", place_of(self.parent))
+        if self.out is not None:
+            object.__setattr__(self, "out", place_of(self.out))
         _check_packing(self.format, self.compression or "none")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME, Build
 from sar_data.sealed.samples import SAMPLES_NAME
+from sar_data.sealed.sums import sum_lines
 from sar_data.statistics.stats import merge
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
@@ -62,7 +62,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
             pq.write_table(table, sink, compression="zstd")
             durable.write(job.build / name, sink.getvalue(), sync=False)
     known = {name: digest for proof in proofs for name, digest in proof.sums.items()}
-    sums = sum_lines(file_sums(job.build, runner, progress, known))
+    sums = sum_lines(draft.target.sums() | file_sums(job.build, runner, progress, known))
     durable.write(job.build / SUMS_NAME, sums, sync=False)
     with durable.explain_errors(job.build):
         durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included
@@ -73,7 +73,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     draft.target.publish(job.build)
     draft.target.discard()  # the build is sealed; what stays goes with the next run
     draft.sealed = True
-    return Build(draft.target.place, manifest)
+    return Build.open(draft.target.place)
 
 
 def file_sums(
@@ -89,11 +89,6 @@ def file_sums(
         if progress:
             progress("sums", len(sums), len(every))
     return sums
-
-
-def sum_lines(sums: Mapping[str, str]) -> bytes:
-    """Return the lines of SHA256SUMS, by name."""
-    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()
 
 
 def _sum(path: str) -> str:

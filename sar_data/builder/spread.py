@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +28,7 @@ from sar_data.sealed.spread import spread
 from sar_data.sealed.summary import normalization, summarise
 from sar_data.statistics.stats import BandStats, merge
 from sar_data.statistics.tally import Tally, survey
+from sar_data.system.store import Place
 
 CHUNK = 256  # records a task, as in a shard
 
@@ -59,10 +59,10 @@ def with_spread(bake: Bake, manifest: Manifest) -> Bake:
     return dataclasses.replace(bake, offset=offset, divisor=divisor)
 
 
-def recorded_spread(bake: Bake, sealed: Path) -> Bake | None:
+def recorded_spread(bake: Bake, sealed: Place) -> Bake | None:
     """Return the bake with the figures of the build that was made so earlier, None where none stands there."""
     try:
-        step = next((step for step in Manifest.load(sealed).applied if step.step == "normalize"), None)
+        step = next((step for step in Build.open(sealed).manifest.applied if step.step == "normalize"), None)
     except BuildError:
         return None
     if step is None:

@@ -14,10 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sar_data.errors import TargetError
 from sar_data.system import durable, locks, private
+from sar_data.system.store import Place
+
+if TYPE_CHECKING:
+    from sar_data.builder.deposit import Deposit
 
 BUILDING, DROPPED, ASIDE = ".building", ".dropped", ".damaged-"
 
@@ -26,8 +30,12 @@ class Target(Protocol):
     """What the builder asks of a place that builds are sealed in."""
 
     @property
-    def place(self) -> Path:
+    def place(self) -> Place:
         """Where the sealed build stands."""
+
+    @property
+    def deposit(self) -> Deposit | None:
+        """Where workers upload finished shards; None where these stay in the working folder."""
 
     @property
     def work(self) -> Path:
@@ -42,11 +50,17 @@ class Target(Protocol):
     def release(self) -> None:
         """Let other builders in; what is done stays for the next one."""
 
+    def confirm(self) -> None:
+        """Raise TargetError where another builder has taken the target over."""
+
     def check_space(self, need: int) -> None:
         """Raise TargetError unless there is room for so many bytes."""
 
     def set_aside(self) -> str:
-        """Give what stands at the place another name, and return it."""
+        """Let what stands at the place be no build any more; return what became of it, as a sentence."""
+
+    def sums(self) -> dict[str, str]:
+        """Return name → sha256 of the files that are at the place already."""
 
     def publish(self, build: Path) -> None:
         """Make a finished build, whose manifest was written last, stand at the place, whole and at once."""
@@ -61,6 +75,7 @@ class FolderTarget:
 
     place: Path
     lock: int | None = None
+    deposit: ClassVar[None] = None
 
     @property
     def work(self) -> Path:
@@ -70,35 +85,15 @@ class FolderTarget:
         return self.place.exists()
 
     def hold(self, recipe: str) -> None:
-        """Create and lock the working folder; raise TargetError naming the process that has it.
-
-        The lock is on the folder itself, so the system drops it with the process and nothing is left behind. It is a
-        real folder of our own; one of another recipe under the same short name, in which others could write, or with
-        links or pipes in it, is emptied.
-        """
-
-        def open_lock() -> int:
-            self.work.parent.mkdir(parents=True, exist_ok=True)
-            return private.open_folder(self.work)
-
-        def busy() -> None:
-            owner = self.work / "owner.json"
-            who = owner.read_text().strip() if owner.exists() else "unknown"
-            raise TargetError(f"{self.place}: another build is making it ({who}). Wait for it, or stop it.")
-
-        with durable.explain_errors(self.work):
-            lock = locks.acquire(self.work, open_lock, busy)
-            try:
-                _clear(self.work, recipe, believed=not private.make_private(lock) and private.is_plain(self.work))
-            except BaseException:
-                locks.release(lock)
-                raise
-        self.lock = lock
+        self.lock = lock_folder(self.work, self.place, recipe)
 
     def release(self) -> None:
         if self.lock is not None:
             locks.release(self.lock)
             self.lock = None
+
+    def confirm(self) -> None:
+        """Do nothing: the system keeps the lock."""
 
     def check_space(self, need: int) -> None:
         free = shutil.disk_usage(self.work).free
@@ -114,7 +109,10 @@ class FolderTarget:
         with durable.explain_errors(self.place):
             os.rename(self.place, aside)
             durable.sync_path(self.place.parent)
-        return aside.name
+        return f"What is left of it is {aside.name}"
+
+    def sums(self) -> dict[str, str]:
+        return {}
 
     def publish(self, build: Path) -> None:
         with durable.explain_errors(self.place):
@@ -123,6 +121,33 @@ class FolderTarget:
 
     def discard(self) -> None:
         discard(self.work)
+
+
+def lock_folder(work: Path, place: Place, recipe: str) -> int:
+    """Create and lock the working folder of a target; raise TargetError naming the process that has it.
+
+    The lock is on the folder itself, so the system drops it with the process and nothing is left behind. It is a
+    real folder of our own; one of another recipe under the same short name, in which others could write, or with
+    links or pipes in it, is emptied.
+    """
+
+    def open_lock() -> int:
+        work.parent.mkdir(parents=True, exist_ok=True)
+        return private.open_folder(work)
+
+    def busy() -> None:
+        owner = work / "owner.json"
+        who = owner.read_text().strip() if owner.exists() else "unknown"
+        raise TargetError(f"{place}: another build is making it ({who}). Wait for it, or stop it.")
+
+    with durable.explain_errors(work):
+        lock = locks.acquire(work, open_lock, busy)
+        try:
+            _clear(work, recipe, believed=not private.make_private(lock) and private.is_plain(work))
+        except BaseException:
+            locks.release(lock)
+            raise
+    return lock
 
 
 def discard(folder: Path) -> None:

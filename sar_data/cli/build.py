@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
-from sar_data.cli.choices import BuildFolder, DatasetOrFolder, ExistingPath, ManyOf, OneOf, PolicyName
+from sar_data.cli.choices import BuildFolder, DatasetOrFolder, ExistingPath, ManyOf, OneOf, PolicyName, TargetPlace
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
@@ -52,7 +52,9 @@ def _formats(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     metavar="DIR",
     help="Folder for the work files of an archive; by default beside the archive.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of builds.")
+@click.option(
+    "--out", type=TargetPlace(), required=True, metavar="DIR|URL", help="Folder of builds, here or in an object store."
+)
 @click.option(
     "--format",
     multiple=True,

@@ -136,6 +136,15 @@ class ExistingPath(click.ParamType):  # type: ignore[type-arg]
         return [CompletionItem(incomplete, type="file" if self._file else "dir")]
 
 
+class FolderPlace(ExistingPath):
+    """A folder that exists, or the URL of one in an object store."""
+
+    def convert(  # type: ignore[override]  # a URL is no path
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
+
+
 class PathOrWord(ExistingPath):
     """A folder that exists, or a word for a build or run here; an existing path has priority."""
 
@@ -179,6 +188,32 @@ class BuildPlace(BuildFolder):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
         return str(value) if "://" in str(value) else str(super().convert(value, param, ctx))
+
+
+class PlaceOrWord(PathOrWord):
+    """What `PathOrWord` takes, or a URL, which is checked when it is opened."""
+
+    def convert(  # type: ignore[override]  # a URL is no path
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
+
+
+class TargetPlace(click.ParamType):  # type: ignore[type-arg]
+    """A folder to write in, which need not exist yet, or the URL of one in an object store."""
+
+    name = "folder"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        from sar_data.system.store import place_of
+
+        place = place_of(value)
+        if isinstance(place, Path) and place.is_file():
+            raise UsageError(f"{place}: expected a folder, found a file")
+        return place
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="dir")]
 
 
 class RunFolder(PathOrWord):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from sar_data.builder.request import ConvertRequest, Domain, Dtype
-from sar_data.cli.choices import BuildFolder, OneOf
+from sar_data.cli.choices import BuildPlace, OneOf, TargetPlace
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.stop import Note
 from sar_data.formats import FORMATS, compressions, names
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("convert", short_help="Bake a sealed build into another container, size, dtype or normalization.")
-@click.argument("parent", metavar="BUILD", type=BuildFolder())
+@click.argument("parent", metavar="BUILD", type=BuildPlace())
 @click.option("--format", type=OneOf("format", names), help=", ".join(FORMATS))
 @click.option(
     "--compression",
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     help="zscore, minmax, percentile or robust, of the train split; or a published one (docs/normalization.md).",
 )
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of builds; by default the parent's."
+    "--out", type=TargetPlace(), metavar="DIR|URL", help="Folder of builds, or its URL; by default the parent's."
 )
 @click.option("--drop-parent", is_flag=True, help="Remove the parent once the new build is sealed.")
 @runner_options
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 def command(
     note: Note,
     /,
-    parent: Path,
+    parent: str,
     workers: int | None,
     runner: Kind | None,
     dask_address: str | None,
@@ -63,8 +62,10 @@ def command(
 
     The new build's path is the last line on stdout.
     """
+    from sar_data.builder.open import home_of
     from sar_data.cli.outcome import carry_out
+    from sar_data.system.store import absolute
 
-    request = ConvertRequest(parent=parent.absolute(), **choices)
+    request = ConvertRequest(parent=absolute(parent), **choices)
     with crew(workers, runner, dask_address) as open_runner:
-        carry_out(request, open_runner, note, request.out or request.parent.parents[2], as_json=as_json)
+        carry_out(request, open_runner, note, request.out or home_of(request.parent), as_json=as_json)

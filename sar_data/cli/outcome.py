@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
     from sar_data.cli.stop import Note
     from sar_data.runners import Runner
     from sar_data.sealed.manifest import Manifest
+    from sar_data.system.store import Place
 
 OF_BAKING = ("stored", "baked", "clipped", "masked", "train")
 MASKED = {"nodata": "no data, declared by the source", "nan": "NaN", "inf": "infinite"}
 MOST = 3  # quarantined records named in the summary; the manifest has them all
 
 
-def carry_out(request: Request, runner: Runner, note: Note, out: Path, *, as_json: bool = False) -> None:
+def carry_out(request: Request, runner: Runner, note: Note, out: Place, *, as_json: bool = False) -> None:
     """Run the steps of a request whose builds are kept below `out`, and print a summary of each build."""
     from sar_data.builder.itinerary import Itinerary
     from sar_data.cli.meter import Meter
@@ -67,12 +67,15 @@ def carry_out(request: Request, runner: Runner, note: Note, out: Path, *, as_jso
         documents = [facts(result) for result in itinerary.results]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, ensure_ascii=False))
     else:
-        click.echo("\n".join(str(result.build.path) for result in itinerary.results))
+        click.echo("\n".join(str(result.build.place) for result in itinerary.results))
 
 
 def _report(result: BuildResult) -> None:
-    """Write the report of a new build beside it; a build is complete without one."""
+    """Write the report of a new build beside it; a build is complete without one. A store gets none."""
     from sar_data.reports.build import report
+
+    if result.build.files is not None:
+        return
 
     try:
         click.echo(f"  {'report':12} {report(result.build)}", err=True)
@@ -83,7 +86,7 @@ def _report(result: BuildResult) -> None:
 def summary(result: BuildResult, *, brief: bool = False) -> None:
     """Print a summary of a build; `brief` prints only what baking changed."""
     build = result.build
-    click.echo(f"\n{build.path}: {'sealed already, nothing to do' if result.reused else 'sealed'}", err=True)
+    click.echo(f"\n{build.place}: {'sealed already, nothing to do' if result.reused else 'sealed'}", err=True)
     for name, value in _lines(build.manifest, result.reused):
         if not brief or name in OF_BAKING:
             line(f"  {name:12} ", value, err=True)
@@ -93,7 +96,7 @@ def facts(result: BuildResult) -> dict[str, Any]:
     """Return the facts of a build for JSON."""
     manifest = result.build.manifest
     return {
-        "path": str(result.build.path),
+        "path": str(result.build.place),
         "reused": result.reused,
         "parent": result.parent and str(result.parent),
         "dataset": manifest.dataset,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from sar_data.cli.choices import BuildFolder, SplitName
+from sar_data.cli.choices import BuildPlace, SplitName
 
 
 @click.command("show", short_help="Draw a contact sheet of a build.")
-@click.argument("path", metavar="BUILD", type=BuildFolder())
+@click.argument("path", metavar="BUILD", type=BuildPlace())
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -26,7 +26,7 @@ from sar_data.cli.choices import BuildFolder, SplitName
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Seed of the choice."
 )
 @click.option("--band", metavar="NAME", help="Only this band, a phase in colours; by default VV and VH, or the first.")
-def command(path: Path, out: Path, split: str, count: int, seed: int, band: str | None) -> None:
+def command(path: str, out: Path, split: str, count: int, seed: int, band: str | None) -> None:
     """Draw a contact sheet of a build: some patches with a visible contrast and their labels."""
     from sar_data.sealed.opened import Build
     from sar_data.views.contact_sheet import contact_sheet

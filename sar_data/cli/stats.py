@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sar_data.cli.choices import DatasetName, PathOrWord, SplitName, resolve_word
+from sar_data.cli.choices import DatasetName, PlaceOrWord, SplitName, resolve_word
 from sar_data.cli.console import console
 from sar_data.cli.crew import crew, runner_options
 from sar_data.errors import UsageError
@@ -31,7 +31,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 
 
 @click.command("stats", short_help="Show the band statistics of a build or of a raw folder.")
-@click.argument("path", type=PathOrWord(file=True))
+@click.argument("path", type=PlaceOrWord(file=True))
 @click.option(
     "--split", type=SplitName(), metavar="NAME", help="One split; by default all of them. A raw folder has one: all."
 )
@@ -60,7 +60,7 @@ FIGURES = ("mean", "std", "min", "p1", "p5", "p25", "p50", "p75", "p95", "p99", 
 @runner_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    path: Path,
+    path: str | Path,
     split: str | None,
     by: str | None,
     against: str | None,
@@ -83,6 +83,7 @@ def command(
     from sar_data.builder.counted import StatsRequest
     from sar_data.sealed.recorded import nonempty_splits, statistics
     from sar_data.sealed.strata import add_row_figures
+    from sar_data.system.store import absolute
 
     request = StatsRequest(
         path=path, split=split, by=by, recompute=recompute, dataset=dataset, variant=variant, plot=plot
@@ -106,7 +107,7 @@ def command(
         title, figures = _read_figures(request, build, computing)
     if as_json:
         documents = {name: document.model_dump(mode="json") for name, document in figures.items()}
-        facts = {"path": str(path.absolute()), "title": title, "splits": documents}
+        facts = {"path": str(absolute(path)), "title": title, "splits": documents}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     bands = None
@@ -154,7 +155,7 @@ def _print_parts(build: Build, by: str, split: str | None, reference: str | None
             }
             for name, part in parts.items()
         }
-        facts = {"path": str(build.path), "by": by, "reference": origin, "parts": documents}
+        facts = {"path": str(build.place), "by": by, "reference": origin, "parts": documents}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     shown = dict(list(parts.items())[:MOST_PARTS])
@@ -173,7 +174,7 @@ def _print_comparison(build: Build, other: str, split: str, as_json: bool) -> No
 
     comparison = against(build, other if other in published_figures() else resolve_word(other) or other, split)
     if as_json:
-        facts = comparison.document() | {"path": str(build.path), "split": split}
+        facts = comparison.document() | {"path": str(build.place), "split": split}
         click.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     title = f"{build.manifest.title} · {split}, against {comparison.name}, in {comparison.unit}"
@@ -206,7 +207,7 @@ def _print_looks(build: Build, split: str, images: int, as_json: bool) -> None:
     looks = radiometry(build, split, images)
     if as_json:
         bands = {band: asdict(band_looks) for band, band_looks in looks.items()}
-        click.echo(json.dumps({"path": str(build.path), "split": split, "bands": bands}, indent=1, ensure_ascii=False))
+        click.echo(json.dumps({"path": str(build.place), "split": split, "bands": bands}, indent=1, ensure_ascii=False))
         return
     read = next(iter(looks.values())).images
     title = f"{build.manifest.title} · {split}, {read:,} images"

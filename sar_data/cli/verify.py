@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from sar_data.cli.choices import BuildFolder, DatasetName, ExistingPath, Share
+from sar_data.cli.choices import BuildPlace, DatasetName, ExistingPath, Share
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.exits import FAILURE
 from sar_data.errors import BuildError, UsageError
 
 
 @click.command("verify", short_help="Check a sealed build against its manifest; list all problems.")
-@click.argument("path", metavar="BUILD", type=BuildFolder())
+@click.argument("path", metavar="BUILD", type=BuildPlace())
 @click.option("--full", is_flag=True, help="Read every byte: hashes of files and images, digest, statistics.")
 @click.option("--sample", type=Share(), help="Read every byte of a share of the shards, such as 5%.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Which shards --sample draws.")
@@ -34,7 +34,7 @@ from sar_data.errors import BuildError, UsageError
 def command(
     ctx: click.Context,
     /,
-    path: Path,
+    path: str,
     full: bool,
     sample: float | None,
     seed: int,
@@ -53,17 +53,20 @@ def command(
     from sar_data.cli.meter import Meter
     from sar_data.sealed.opened import Build, layout_of
     from sar_data.sealed.verify import verify
+    from sar_data.system.store import absolute, is_url
 
     try:
         size = layout_of(Build.open(path).manifest).image_bytes()
     except BuildError:
         size = 0  # verify reports the same error
-    facts: dict[str, Any] = {"path": str(path.absolute())}
+    facts: dict[str, Any] = {"path": str(absolute(path))}
     if repair:
+        if is_url(path):
+            raise UsageError(f"{path}: --repair expected a folder, found an address: build again to the same place")
         from sar_data.builder.repair import RepairRequest
         from sar_data.builder.repair import repair as carry_out
 
-        request = RepairRequest(path=path, source=source, dataset=dataset, work=work)
+        request = RepairRequest(path=Path(path), source=source, dataset=dataset, work=work)
         with crew(**computing) as runner, Meter(size) as meter:
             outcome = carry_out(request, runner, meter, meter.say)
         problems, extent = outcome.left, f"{len(outcome.files)} files were rebuilt; every byte was read"

@@ -87,7 +87,7 @@ class Source:
     def _check(self, place: Place, pixels: Image | None, expected: str | None) -> None:
         if pixels is not None and (digest := xxhash.xxh3_128_hexdigest(pixels.data)) != expected:
             raise BuildError(
-                f"{self.build.path}: {place.key}: expected pixels of xxh3 {expected}, found {digest}: "
+                f"{self.build.place}: {place.key}: expected pixels of xxh3 {expected}, found {digest}: "
                 "`verify(full=True)` lists all damage"
             )
 
@@ -102,7 +102,7 @@ class Source:
 
     def refusal(self, text: str) -> UsageError:
         """Return the error for a build that a target does not fit, which names the build."""
-        return UsageError(f"{self.build.path}: {text}")
+        return UsageError(f"{self.build.place}: {text}")
 
     def check_single(self) -> None:
         """Raise UsageError for a build with several frames a sample."""

@@ -17,7 +17,7 @@ def statistics(build: Build, split: str | None = None) -> dict[str, SplitStatist
     manifest = build.manifest
     names = nonempty_splits(manifest, split)
     if manifest.statistics is None:
-        raise BuildError(f"{build.path}: this build has no statistics recorded. `recompute=True` reads its pixels.")
+        raise BuildError(f"{build.place}: this build has no statistics recorded. `recompute=True` reads its pixels.")
     bands = layout_of(manifest).bands
     splits = {name: manifest.statistics[name] for name in names}
     # The objects of JSON have no order, but the bands have.

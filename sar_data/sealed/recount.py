@@ -14,7 +14,7 @@ import xxhash
 
 from sar_data import formats
 from sar_data.errors import BuildError
-from sar_data.formats.container import Fault, Place, Shard
+from sar_data.formats.container import Fault, Place
 from sar_data.formats.storage import physical
 from sar_data.progress import Progress
 from sar_data.record import IGNORE, Image, Mask, Record
@@ -115,9 +115,8 @@ def _count(pixels: Pixels, rows: Rows) -> ShardCounts:
         tally.add(seen)
         thumbnails.add(seen, (height, width))
     container = formats.get(pixels.format, pixels.compression)
-    first = rows.places[0]
-    file = container.file(Shard(first.split, first.shard, 0, 0, 0), layout)
-    sequential_faults = container.sequential_faults(pixels.path / file, layout, rows.places, rows.records)
+    with pixels.file(rows.places[0]) as file:
+        sequential_faults = container.sequential_faults(file, layout, rows.places, rows.records)
     return ShardCounts(
         rows, tally.finish(), hidden.tolist(), tally.figures(), thumbnails.finish(), faults, sequential_faults
     )

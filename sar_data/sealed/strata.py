@@ -82,7 +82,7 @@ def strata(build: Build, by: str, split: str | None = None) -> dict[str, Stratum
         return parts
     samples = read_samples(build.path, without=[THUMBNAIL])
     if samples is None:
-        raise BuildError(f"{build.path}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
+        raise BuildError(f"{build.place}: expected {SAMPLES_NAME}, found none: builds of schema 2 have no such table")
     return divide(index, samples, build.manifest, by)
 
 

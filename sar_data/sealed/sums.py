@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sar_data.errors import BuildError
 from sar_data.sealed.manifest import NAME
@@ -26,3 +27,8 @@ def parse_build_sums(data: bytes, where: str) -> dict[str, str]:
             raise BuildError(f"{where}, line {number}: expected every name once, found {name[:200]!r} twice")
         sums[name] = digest
     return sums
+
+
+def sum_lines(sums: Mapping[str, str]) -> bytes:
+    """Return the lines of SHA256SUMS, by name."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode()

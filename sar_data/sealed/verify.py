@@ -7,10 +7,13 @@ import math
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +39,7 @@ from sar_data.sealed.manifest import (
     recipe_digest,
 )
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
-from sar_data.sealed.present import EMPTY, list_contents
+from sar_data.sealed.present import EMPTY, Contents, list_contents
 from sar_data.sealed.recount import ShardCounts, count_shards, shards
 from sar_data.sealed.samples import SAMPLES_NAME, differing_keys, read_samples
 from sar_data.sealed.summary import mask_pixels, normalization, summarise
@@ -45,6 +48,10 @@ from sar_data.split.policy import SPLITS, UNUSED
 from sar_data.statistics.stats import BandStats
 from sar_data.system.checksum import sha256
 from sar_data.system.regular import read_regular
+from sar_data.system.store import Place, is_url
+
+if TYPE_CHECKING:
+    from sar_data.sealed.remote.build import Remote
 
 UNCOVERED = (NAME, SUMS_NAME, "report.html")  # the report is derived
 RECIPE = re.compile("[0-9a-f]{8}")  # the part of a digest in a folder's name
@@ -74,7 +81,7 @@ def check_extent(full: bool, sample: float | None) -> None:
 
 
 def verify(
-    path: Path,
+    path: Place,
     *,
     full: bool = False,
     sample: float | None = None,
@@ -82,7 +89,7 @@ def verify(
     runner: Runner | None = None,
     progress: Progress | None = None,
 ) -> list[Problem]:
-    """Return all differences of the build at `path`, an empty list if there are none.
+    """Return all differences of the build at `path`, a folder or a URL, an empty list if there are none.
 
     By default the names and sizes of all files are compared, and the hashes of files without pixels. `sample` also
     reads every byte of that share of the shards, at least one of each split; another `seed` draws others. `full` reads
@@ -91,16 +98,18 @@ def verify(
     """
     check_extent(full, sample)
     try:
-        written = read_bytes(path)
-        document = read_document(written, path / NAME)
-        build = Build(path, Manifest.parse(document, path / NAME))
+        files = Build.open(path).files if is_url(path) else None
+        folder = files.folder if files else Path(path)
+        written = read_bytes(folder)
+        document = read_document(written, folder / NAME)
+        build = Build(folder, Manifest.parse(document, folder / NAME), files)
     except BuildError as error:
         return [Problem(None, None, NAME, "a manifest", str(error))]
     runner = runner or Serial()
     sums: dict[str, str] = {}
-    problems = _document(path, written, document)
+    problems = _document(PurePosixPath(path).name, written, document)
     try:
-        data = read_regular(path / SUMS_NAME)
+        data = read_regular(folder / SUMS_NAME)
         problems += _differ(SUMS_NAME, build.manifest.sums, hashlib.sha256(data).hexdigest())
         sums = parse_build_sums(data, SUMS_NAME)
     except BuildError as error:
@@ -137,13 +146,13 @@ def _draw(manifest: Manifest, share: float, seed: int) -> set[str]:
     return names
 
 
-def find_damage(path: Path) -> list[Problem]:
+def find_damage(path: Place) -> list[Problem]:
     """Return the missing, short or changed files of the build at `path`, as the quick `verify` does; no extra files.
 
     Raises OtherVersion for a build that this version cannot read.
     """
     try:
-        read_document(read_bytes(path), path / NAME)
+        Build.open(path) if is_url(path) else read_document(read_bytes(Path(path)), Path(path) / NAME)
     except OtherVersion:
         raise
     except BuildError as error:
@@ -151,7 +160,7 @@ def find_damage(path: Path) -> list[Problem]:
     return [problem for problem in verify(path) if problem.expected != LISTED]
 
 
-def _document(path: Path, written: bytes, document: dict[str, Any]) -> list[Problem]:
+def _document(folder: str, written: bytes, document: dict[str, Any]) -> list[Problem]:
     """Compare the manifest with its own digest, its canonical form and the digest of its recipe."""
     problems = []
     if document["schema_version"] != 2:
@@ -159,9 +168,9 @@ def _document(path: Path, written: bytes, document: dict[str, Any]) -> list[Prob
         if written != canonical(document):
             problems.append(Problem(None, None, NAME, "the canonical form of its document", "another form"))
     problems += _differ("recipe digest", document["recipe_digest"], recipe_digest(document["recipe"]))
-    container, _, short = path.name.partition("-")
+    container, _, short = folder.partition("-")
     if container == document["format"] and RECIPE.fullmatch(short):
-        problems += _differ("name of the folder", f"{container}-{document['recipe_digest'][:8]}", path.name)
+        problems += _differ("name of the folder", f"{container}-{document['recipe_digest'][:8]}", folder)
     return problems
 
 
@@ -171,7 +180,7 @@ def _differ(what: str, expected: Any, actual: Any, shard: str | None = None) -> 
 
 def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[Problem]:
     """Compare the files of the folder with those in SHA256SUMS, and the sizes of shards with the manifest."""
-    there = list_contents(build.path)
+    there = _contents(build)
     absent = sorted({*sums, *owners} - there.sizes.keys())
     problems = [Problem(owners.get(name), None, name, "a file", there.others.get(name, "none")) for name in absent]
     left = {f"{split}/{name}" for split in build.manifest.splits for name in build.manifest.container.left_by_readers}
@@ -189,7 +198,8 @@ def _files(build: Build, sums: dict[str, str], owners: dict[str, str]) -> list[P
     for name, (least, most) in _masks(build).items():
         if not least <= (size := there.sizes.get(name, least)) <= (size if most is None else most):
             problems += _differ(name, f"{most} bytes", f"{size} bytes")
-    faults = [fault for faults in _faults(build).values() for fault in faults]
+    with _fetch_shared(build):
+        faults = [fault for faults in _faults(build).values() for fault in faults]
     faults += build.manifest.container.build_faults(build.path, list(build.manifest.splits))
     return problems + [Problem(None, None, *fault) for fault in faults if fault.what.partition(": ")[0] not in absent]
 
@@ -223,11 +233,15 @@ def _hashes(
     build: Build, sums: dict[str, str], owners: dict[str, str], runner: Runner, progress: Progress | None
 ) -> list[Problem]:
     """Compare the sha256 of every file that exists."""
-    names = [name for name in sums if os.path.isfile(build.path / name)]
+    if build.files is None:
+        names = [name for name in sums if os.path.isfile(build.path / name)]
+        digests = runner.map(_sha256, [str(build.path / name) for name in names])
+    else:
+        there = build.files.contents()
+        names = [name for name in sums if name in there]
+        digests = runner.map(partial(_fetch_sha256, build.files), names)
     problems = []
-    for done, (name, actual) in enumerate(
-        zip(names, runner.map(_sha256, [str(build.path / name) for name in names]), strict=True), 1
-    ):
+    for done, (name, actual) in enumerate(zip(names, digests, strict=True), 1):
         problems += _differ(f"sha256 of {name}", sums[name], actual, owners.get(name))
         if progress:
             progress("sums", done, len(names))
@@ -239,6 +253,32 @@ def _sha256(path: str) -> str:
         return sha256(path)
     except (BuildError, OSError) as error:
         return str(error)
+
+
+def _fetch_sha256(files: Remote, name: str) -> str:
+    """Return the sha256 of a remote file, which has it once it has come; else what came."""
+    try:
+        return sha256(str(files.path(name)))
+    except BuildError as error:
+        return str(error)
+
+
+def _contents(build: Build) -> Contents:
+    """Return the files that are there, in the folder or in the store."""
+    return list_contents(build.path) if build.files is None else Contents(build.files.contents())
+
+
+@contextmanager
+def _fetch_shared(build: Build) -> Iterator[None]:
+    """Have here, within the block, the shards of a remote build that `faults` of its container opens."""
+    container = build.manifest.container
+    masks = {*_masks(build)} if container.compression else set()
+    files = sorted(build.shard_files if container.spooled else masks)
+    keep = build.files.hold(files) if build.files else None
+    try:
+        yield
+    finally:
+        del keep
 
 
 def _rows(manifest: Manifest, index: pa.Table) -> list[Problem]:

@@ -12,13 +12,16 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from sar_data.errors import BuildError, MissingExtra, RemoteError, SarDataError, TargetError, UsageError, missing_extra
 
 T = TypeVar("T")
+Place = str | Path
+"""The URL of a folder in a store, or a path."""
 
 MOST_BYTES = 256 << 20  # of a manifest: one with a million bad records has less
 BLOCK = 4 << 20  # bytes that a thread holds at a time
@@ -42,14 +45,19 @@ class Sink(Protocol):
         """Write every byte."""
 
 
-def is_url(place: str | Path) -> bool:
+def is_url(place: Place) -> TypeGuard[str]:
     """Say whether a place is the URL of a store, and no path."""
     return isinstance(place, str) and "://" in place
 
 
-def place_of(text: str | Path) -> str | Path:
+def place_of(text: Place) -> Place:
     """Return a URL as it is, without slashes at its end, and any other text as a path."""
     return str(text).rstrip("/") if is_url(text) else Path(text)
+
+
+def absolute(place: Place) -> Place:
+    """Return a path as an absolute one, and a URL as it is."""
+    return place if is_url(place) else Path(place).absolute()
 
 
 class Store:
@@ -79,30 +87,47 @@ class Store:
         """Write a file into `sink`, block by block; return its sha256 and length as they came."""
         return self._patiently(name, lambda: self._copy(name, sink, patience))
 
-    def sizes(self) -> dict[str, int]:
-        """Return the bytes of every object, by its name below the URL; raise RemoteError where none may be listed."""
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Return the bytes of every object below a folder, by its name below that; none where nothing is there."""
 
-        def listed() -> dict[str, int]:
+        def search() -> dict[str, int]:
             files, root = self._connect()
             files.invalidate_cache()  # others write here too
+            top = f"{root}/{folder}".rstrip("/")
             try:
-                found = files.find(root, detail=True)
-            except FileNotFoundError:  # no object has this prefix, or the bucket is missing: a write will say so
+                objects = files.find(top, detail=True)
+            except FileNotFoundError:  # no object has this prefix; a bucket that is missing is named when it is written
                 return {}
-            return {path.removeprefix(root).lstrip("/"): int(facts["size"]) for path, facts in found.items()}
+            return {path.removeprefix(top).lstrip("/"): int(facts["size"]) for path, facts in objects.items()}
 
-        return self._patiently("", listed, "list")
+        return self._patiently(folder, search, "list")
 
-    def modified(self, name: str) -> datetime:
+    def size(self, name: str) -> int | None:
+        """Return the bytes of an object, None where there is none of this name."""
+
+        def ask() -> int | None:
+            files, address = self._connect()[0], self._address(name)
+            files.invalidate_cache()
+            try:
+                facts = files.info(address)
+            except FileNotFoundError as error:
+                if (cause := self._cause(error)) is not error and getattr(cause, "status", None) not in ABSENT:
+                    raise
+                return None
+            return int(facts["size"] or 0) if facts["type"] == "file" else None
+
+        return self._patiently(name, ask)
+
+    def time_of(self, name: str) -> datetime:
         """Return when an object was written, by the store's clock."""
 
-        def asked() -> datetime:
+        def ask() -> datetime:
             files, _ = self._connect()
-            files.invalidate_cache(self._address(name))
-            when: datetime = files.modified(self._address(name))
-            return when
+            files.invalidate_cache()
+            time: datetime = files.modified(self._address(name))
+            return time
 
-        return self._patiently(name, asked)
+        return self._patiently(name, ask)
 
     def write(self, name: str, data: bytes) -> None:
         """Write an object, whole; raise RemoteError, and TargetError where the store is full."""
@@ -129,19 +154,11 @@ class Store:
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects; one that is gone already is no error."""
 
-        def one(name: str) -> None:
-            def act() -> None:
-                files, _ = self._connect()
-                try:
-                    files.rm_file(self._address(name))
-                except FileNotFoundError:
-                    return
-                finally:
-                    files.invalidate_cache()
+        def drop(name: str) -> None:
+            with suppress(FileNotFoundError):
+                self._connect()[0].rm_file(self._address(name))
 
-            self._patiently(name, act, "remove")
-
-        self.each(one, names)
+        self.each(lambda name: self._patiently(name, lambda: drop(name), "remove"), names)
 
     def abort_uploads(self, folder: str) -> int:
         """Take back the parts of uploads below a folder that were never completed; return of how many objects."""

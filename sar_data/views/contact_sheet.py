@@ -67,7 +67,7 @@ def draw(
     rows = build.index()
     rows = rows.filter(np.asarray(rows["split"]) == split).sort_by("key")
     if not len(rows):
-        raise BuildError(f"{build.path}: expected rows of {split} in index.parquet, found none: see `verify()`")
+        raise BuildError(f"{build.place}: expected rows of {split} in index.parquet, found none: see `verify()`")
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     rows = rows.take(np.sort(chosen))
     drawn_places, steps = places(rows), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
@@ -82,3 +83,33 @@ def web(folder: Path) -> Iterator[Web]:
             server.go_on.set()
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def s3(*buckets: str) -> Iterator[str]:
+    """Serve the S3 API on loopback, found as botocore finds any other; nothing asks for credentials elsewhere.
+
+    Gives the address of the server. Instances of fsspec, which keep an endpoint for ever, are made anew.
+    """
+    import fsspec
+    import pytest
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        files = fsspec.filesystem("s3")
+        files.clear_instance_cache()
+        for bucket in buckets:
+            fsspec.filesystem("s3").mkdir(bucket)
+        yield f"http://{host}:{port}"
+    server.stop()

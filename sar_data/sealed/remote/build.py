@@ -82,6 +82,11 @@ class Remote:
         """The bytes of the whole cache."""
         return self._cache.limit
 
+    @property
+    def names(self) -> set[str]:
+        """The files that SHA256SUMS lists."""
+        return set(self._sums)
+
     def path(self, name: str) -> Path:
         """Return the local path of a file (see `Files.path`).
 
@@ -108,8 +113,12 @@ class Remote:
             self._here().documents[name] = hold
 
     def contents(self) -> dict[str, int]:
-        """Return the bytes of every file that the store has of the build; a web server tells of those listed alone."""
-        return self._here().store.sizes()
+        """Return the bytes of every file of the build that is there; a web server lists none, and is asked for each."""
+        store = self._here().store
+        if not self.url.startswith("http"):
+            return store.sizes()
+        names = sorted(self._sums)
+        return {name: size for name, size in zip(names, store.each(store.size, names), strict=True) if size is not None}
 
     def prefetch(self, names: Sequence[str]) -> None:
         """Fetch these in the background, in this order, up to half of the cache ahead; errors wait for `path`."""
