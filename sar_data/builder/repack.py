@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -81,9 +80,7 @@ def prepare_repack(
             unused=manifest.unused,
             applied=[*manifest.applied, *_list_steps(bake, changes, looks)],
             parent=Parent(
-                path=PurePosixPath(parent.place).name,
-                recipe_digest=manifest.recipe_digest,
-                content_digest=manifest.content_digest,
+                path=parent.name, recipe_digest=manifest.recipe_digest, content_digest=manifest.content_digest
             ),
             recipe=recipe,
             recipe_digest=recipe_digest(recipe),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -139,6 +139,11 @@ class Build:
     def place(self) -> str | Path:
         """Where the build is: a path or a URL."""
         return self.path if self.files is None else self.files.url
+
+    @property
+    def name(self) -> str:
+        """The last part of its place, which says format and recipe."""
+        return PurePosixPath(self.place).name
 
     @property
     def shard_files(self) -> set[str]:
