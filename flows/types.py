@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from sar_data import catalog, formats
 from sar_data.formats import FORMATS
@@ -24,8 +24,16 @@ Compression = Annotated[str, WithJsonSchema({"type": "string", "enum": formats.c
 """A compression that some container has."""
 Absolute = Annotated[Path, WithJsonSchema({"type": "string", "format": "path", "pattern": "^/"})]
 """An absolute path: a worker runs in a folder of its own."""
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
 Place = Annotated[
-    str, WithJsonSchema({"type": "string", "format": "path-or-url", "pattern": "^(/|[a-z][a-z0-9+.-]*://)"})
+    str,
+    BeforeValidator(_as_text),
+    WithJsonSchema({"type": "string", "format": "path-or-url", "pattern": "^(/|[a-z][a-z0-9+.-]*://)"}),
 ]
 """An absolute path, or a URL."""
 Positive = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1})]
