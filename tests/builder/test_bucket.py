@@ -176,7 +176,7 @@ def test_a_builder_that_was_killed_is_followed_at_once_on_its_own_machine(
     request = BuildRequest(dataset=bigearthnet, source=bigearthnet_source, out=memory, **options())
     first = Itinerary(request)
     step = next(steps := first.steps())
-    draft = step.run(Serial())
+    (draft,) = step.run(Serial())
     locks.release(draft.target.lock)  # as the system does of a process that ends; the lease stays
     draft.target.lock = None
     draft.target.lease.number = None
