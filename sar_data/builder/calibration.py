@@ -24,7 +24,7 @@ from sar_data.builder.request import BuildRequest
 from sar_data.builder.scan import Scanned
 from sar_data.builder.sharding import hash_order
 from sar_data.runners import Runner, Serial
-from sar_data.sealed.manifest import Manifest
+from sar_data.sealed.opened import Build
 from sar_data.sealed.records import Records
 from sar_data.split.policy import Assignment
 from sar_data.system import durable
@@ -104,7 +104,7 @@ def _build_sample(request: BuildRequest, fit: Fitted, scanned: Scanned, pixels: 
         container = containers_of(asked, fit.pipeline.spec)[0]
         return open_drafts(asked, fit, plan_of(asked, fit, scanned, assignment, CHOSEN, container))
 
-    place = nearest_folder(request.out)
+    place = nearest_folder(Path(request.out))
     with durable.explain_errors(place), tempfile.TemporaryDirectory(prefix=".sar-data-plan-", dir=place) as folder:
         asked = dataclasses.replace(
             request,
@@ -124,7 +124,8 @@ def _build_sample(request: BuildRequest, fit: Fitted, scanned: Scanned, pixels: 
         sizes: dict[Name, int] = {}
         for result in itinerary.results:
             if result.parent is not None:
-                sizes[Manifest.load(result.parent).format, False] = folder_bytes(result.parent)
+                parent = Build.open(result.parent)
+                sizes[parent.manifest.format, False] = folder_bytes(parent.path)
             sizes[result.build.manifest.format, result.parent is not None] = folder_bytes(result.build.path)
     return Sample(pixels, seconds, sizes)
 

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,10 +22,12 @@ from sar_data.builder.request import BuildRequest
 from sar_data.builder.sharding import shard_length
 from sar_data.builder.sizes import largest
 from sar_data.builder.splits import SplitOutlook, policies_of, split_outlook
+from sar_data.errors import UsageError
 from sar_data.progress import Progress, Say
 from sar_data.runners import AHEAD, Runner, Serial
 from sar_data.sources.archives.detect import archive_at
 from sar_data.split.policy import SPLITS
+from sar_data.system.store import is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ def outlook(
     `split` is a list of policies, or a text of them, "A,B". Small samples are built beside `out` and removed, for ten
     seconds at most. Raises UsageError for a split that does not exist, and what preparing a build raises.
     """
+    if is_url(request.out):
+        raise UsageError(f"`out={request.out}`: a plan measures the disk of a folder, expected one, found an address")
     fit, lists = open_source(request, progress, say)
     policies = policies_of(split, fit.pipeline)
     containers_of(request, fit.pipeline.spec)  # which raises what they do not admit
@@ -92,7 +97,7 @@ def outlook(
     builds = [_plan_build(name, size, counts, request) for name, size in calibration.bytes.items()]
     written = sum(build.bytes for build in builds)
     needed = written + sum(_spool_bytes(build, runner) for build in builds)
-    free = shutil.disk_usage(nearest_folder(request.out)).free
+    free = shutil.disk_usage(nearest_folder(Path(request.out))).free
     count = len(scanned.records)
     whole = request.limit is not None or spec.samples is None or count >= spec.samples
     lacking = "" if whole else published.describe_counts(spec, count, {})
