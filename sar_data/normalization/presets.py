@@ -21,13 +21,13 @@ SELF_SCALED = ("grey", "range")
 class Preset:
     """One normalization: `kind`, the one `unit` that its `bands` (band → two figures) are of, and whether it clips.
 
-    `told` is what is done, `source` who does so, `warning` what it destroys. `unit_after` is that of what comes out:
+    `about` says what it computes, `source` who does so, `warning` what it destroys. `unit_after` is that of the result:
     "1" around 0, "minmax" a fraction of a range.
     """
 
     name: str
     kind: str
-    told: str
+    about: str
     source: str
     warning: str
     unit: str | None
@@ -60,7 +60,7 @@ class Preset:
         return self.bands[band]
 
     def grey(self, band: str, unit: str | None) -> tuple[float, float]:
-        """Return the value of grey level 0 and the span of all levels of a band; raise UsageError as `published`."""
+        """Return the value of grey level 0 and the span of all levels of a band; raises as `published_figures`."""
         mean, std = self.published_figures(band, unit)
         return mean - 2 * std, 4 * std
 

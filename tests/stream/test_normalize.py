@@ -141,9 +141,9 @@ def test_published_figures_are_refused_for_what_they_are_not_of(plain: Build) ->
 def test_every_preset_says_what_it_is_whose_and_what_it_loses() -> None:
     page = (ROOT / "docs" / "normalization.md").read_text()
     for name, preset in presets().items():
-        assert min(map(len, (preset.told, preset.source, preset.warning))) > 10
+        assert min(map(len, (preset.about, preset.source, preset.warning))) > 10
         assert f"`{name}`" in page
-        assert preset.told in page
+        assert preset.about in page
         assert preset.warning in page
 
 
