@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     OFFSET = 5  # where draws by weights begin
     CROP = 6  # windows of a loader
     TURN = 7  # the orders of a part of a mix
+    FRAME = 8  # one image of several of a sample
     AUGMENT = 101
     CONTROL = 102  # shuffled labels
     CHANCE = 103  # dropout and stochastic depth

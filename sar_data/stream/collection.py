@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from sar_data.record import IGNORE
 from sar_data.stream.bits import Purpose
 from sar_data.stream.buffers import Buffers
 from sar_data.stream.fit import Fit
+from sar_data.stream.frames import choose
 from sar_data.stream.member import Member
 from sar_data.stream.normalize import Normalizer, View, normalizer
 from sar_data.stream.order import permutation
@@ -60,6 +62,7 @@ class Collection:
         if not paths:
             raise UsageError("builds: expected at least one sealed build, found none")
         self.split, self._fit, self.buffers = reading.split, reading.fit, Buffers()
+        self._one_frame = view.one_frame
         self._whole = Buffers()  # of images before a window is cut
         whose: Sequence[Member | None] = members or [None] * len(paths)
         self.sources = [
@@ -79,10 +82,10 @@ class Collection:
         self.fixed = first.layout.shape if self._fit.side is None else None
         # Whether stored images make one array; builds of other types, or with other bands beside those asked for, meet
         # once they are numbers of a batch.
-        alike = {(source.plane.size, source.layout.dtype) for source in self.sources}
+        alike = {(self.planes(number).size, source.layout.dtype) for number, source in enumerate(self.sources)}
         self.stackable = self.fixed is not None and len(alike) == 1
         height, width = (self._fit.side,) * 2 if self._fit.side else self._largest()
-        frames = (first.layout.frames,) if first.layout.frames > 1 else ()
+        frames = (first.layout.frames,) if first.layout.frames > 1 and not view.one_frame else ()
         self.shape = (*frames, len(self.channels), height, width)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -101,6 +104,16 @@ class Collection:
         """What the builds have in common, without their containers."""
         return "+".join(source.manifest.content_digest for source in self.sources)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether something of an image is drawn by a seed: its window, or one of its frames."""
+        return self.fixed is None or self._one_frame
+
+    def planes(self, number: int) -> Integers:
+        """Return [frame, band], where the bands of the manifest lie in what `read_stored` gives of a source."""
+        plane = self.sources[number].plane
+        return np.arange(plane.shape[1])[None] if self._one_frame else plane
+
     def _agree(self) -> None:
         """Raise UsageError where the builds cannot make one batch; bands are matched by name, in any order."""
         first, size = self.sources[0], self._first_size()
@@ -109,7 +122,7 @@ class Collection:
             # Beside larger images, small ones are extended to a window.
             self._fit.check(source.size, source.build, source.layout.shape if len(self.sources) == 1 else None)
             for what, a, b in (
-                ("frames", first.layout.frames, source.layout.frames),
+                *([] if self._one_frame else [("frames", first.layout.frames, source.layout.frames)]),
                 ("task", first.task, source.task),
                 ("unit", _units(first, self.hows[0]), _units(source, how)),
                 ("normalization", self.hows[0].stretch, how.stretch),
@@ -138,43 +151,56 @@ class Collection:
     def batch(self, rows: Integers, seeds: Sequence[int] | None = None) -> Batch:
         """Return image float32 [sample, (frame,) channel, y, x], normalized, target and key of some rows.
 
-        Of cropped images also window [sample, 4], as row, column, height and width; `seeds` draws it, one a sample.
+        Of cropped images also window [sample, 4], as row, column, height and width; `seeds` draws it, one a sample, and
+        the frame, where one of several is taken.
         """
         image = self.buffers.array((len(rows), *self.shape), np.float32)
         flat = image.reshape(len(rows), -1, *self.shape[-2:])
         windows: list[Window] | None = None
         if self._fit.side is None:
-            for number, own, places in self.parts(rows):
-                self._gather(number, own, places, flat)
+            for number, own, places, frames in self._chosen(rows, seeds):
+                self._gather(number, own, places, flat, frames)
             self._stretch(flat)
         else:
             windows = self._windows(rows, seeds)
             flat[:] = self.hows[0].fill
-            for i, patch in self._patches(rows):
+            for i, patch in self._patches(rows, seeds):
                 y, x, height, width = windows[i]
                 flat[i, :, :height, :width] = patch[:, y : y + height, x : x + width]
         return {"image": image, **self.labels(rows, windows)}
 
-    def _gather(self, number: int, rows: Integers, places: Integers, out: Array) -> None:
+    def _chosen(
+        self, rows: Integers, seeds: Sequence[int] | None
+    ) -> Iterator[tuple[int, Integers, Integers, Integers | None]]:
+        """Yield the parts of some rows with the number of the frame that is taken of each image, None for all."""
+        for number, own, places in self.parts(rows):
+            frames = None
+            if self._one_frame:
+                present = self.sources[number].present(own, self.hows[number])
+                frames = choose(present, None if seeds is None else [seeds[place] for place in places])
+            yield number, own, places, frames
+
+    def _gather(self, number: int, rows: Integers, places: Integers, out: Array, frames: Integers | None) -> None:
         """Put images of one source into out[places], converted and normalized; stretching is left to do."""
         source, how = self.sources[number], self.hows[number]
         if not how.conversions:
-            source.gather(rows, places, how, out)
+            source.gather(rows, places, how, out, frames)
             return
-        planes = self._whole.array((len(rows), len(source.plane) * len(how.first), *out.shape[-2:]), np.float32)
-        source.gather(rows, np.arange(len(rows)), how, planes)
+        count = out.shape[1] // len(self.channels) * len(how.first)
+        planes = self._whole.array((len(rows), count, *out.shape[-2:]), np.float32)
+        source.gather(rows, np.arange(len(rows)), how, planes, frames)
         out[places] = how.convert(planes)
 
-    def _patches(self, rows: Integers) -> Iterator[tuple[int, Array]]:
+    def _patches(self, rows: Integers, seeds: Sequence[int] | None) -> Iterator[tuple[int, Array]]:
         """Yield whole normalized images one by one: quantiles are those of the patch before any crop."""
-        for number, own, places in self.parts(rows):
-            for row, place in zip(own, places, strict=True):
-                source = self.sources[number]
-                planes = source.plane.shape[0] * len(self.channels)
-                patch = self._whole.array((1, planes, *source.size[row].tolist()), np.float32)
-                self._gather(number, np.array([row]), np.zeros(1, np.int64), patch)
+        planes = math.prod(self.shape[:-2])
+        for number, own, places, frames in self._chosen(rows, seeds):
+            for i, place in enumerate(places.tolist()):
+                patch = self._whole.array((1, planes, *self.sources[number].size[own[i]].tolist()), np.float32)
+                frame = None if frames is None else frames[i : i + 1]
+                self._gather(number, own[i : i + 1], np.zeros(1, np.int64), patch, frame)
                 self._stretch(patch)
-                yield int(place), patch[0]
+                yield place, patch[0]
 
     def _windows(self, rows: Integers, seeds: Sequence[int] | None) -> list[Window]:
         size = np.empty((len(rows), 2), np.int64)
@@ -192,16 +218,16 @@ class Collection:
             grey = np.tile(how.grey, (frames, 1))
             stretch(images.reshape(*images.shape[:2], -1), how.stretch == "grey", grey, how.fill)
 
-    def read_stored(self, rows: Integers) -> Batch:
+    def read_stored(self, rows: Integers, seeds: Sequence[int] | None = None) -> Batch:
         """Return the stored images [sample, plane, y, x], the `parts` (source, count) they lie in, and their labels.
 
-        Of several parts also `places`, where in the batch each image belongs.
+        Of several parts also `places`, where in the batch each image belongs. `seeds` draw the frame, where one of
+        several is taken.
         """
-        first = self.sources[0]
-        images = self.buffers.array((len(rows), first.plane.size, *self.shape[-2:]), first.layout.dtype)
+        images = self.buffers.array((len(rows), self.planes(0).size, *self.shape[-2:]), self.sources[0].layout.dtype)
         parts, together, low = [], [], 0
-        for number, own, places in self.parts(rows):
-            self.sources[number].copy(own, np.arange(low, low + len(own)), images)
+        for number, own, places, frames in self._chosen(rows, seeds):
+            self.sources[number].copy(own, np.arange(low, low + len(own)), images, frames)
             parts.append((number, len(own)))
             together.append(places)
             low += len(own)

@@ -47,6 +47,8 @@ class Stream:
     figures     channel → what to subtract and what to divide by, such as mean and std; default: the build's own, of
                 which there are none for derived bands of powers: `measured` reads train once and returns them
     fill        what a masked pixel becomes, after normalization; None leaves NaN
+    one_frame   take one image of a sample that has several, such as four seasons: one with values, drawn in training,
+                the first otherwise; builds may then differ in their number
     shuffle     True (every sample anywhere), "shards" (neighbours within `window` samples: few files at once) or False
     fraction    random share of the samples, without repetition; smaller shares are parts of larger ones
     draw        number of the share that is drawn, from 0: another one for each, for several few-shot runs
@@ -76,6 +78,7 @@ class Stream:
         normalize: str | None = "zscore",
         figures: Mapping[str, tuple[float, float]] | None = None,
         fill: float | None = 0.0,
+        one_frame: bool = False,
         crop: int | None = None,
         pad: int | None = None,
         seed: int = 0,
@@ -110,7 +113,7 @@ class Stream:
             split=split,
             task=task,
             members=members,
-            view=View(bands=bands, unit=unit, normalize=normalize, figures=figures, fill=fill),
+            view=View(bands=bands, unit=unit, normalize=normalize, figures=figures, fill=fill, one_frame=one_frame),
             fit=Fit(crop=crop, pad=pad),
             access=Access(io=io, verify=verify, cache=cache, cache_bytes=cache_bytes),
         )
@@ -276,7 +279,7 @@ class Stream:
     def _step(self, order: Integers, epoch: int, start: int) -> Batch:
         rows, first, real = self.pace.share(order, start)
         draws = range(first, first + len(rows))
-        drawing = self.collection.fixed is None and not self.pace.whole
+        drawing = self.collection.is_drawn and not self.pace.whole
         seeds = [mix(Purpose.CROP, self._order.seed, epoch, draw) for draw in draws] if drawing else None
         batch = self._make_batch(rows, seeds)
         if self.pace.whole:

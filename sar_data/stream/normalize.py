@@ -114,7 +114,8 @@ class Normalizer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What a batch shows of an image: `bands` by name (None: all), in which `unit` (None: the build's), normalized how
-    and by which figures (None: the build's), and what masked pixels become.
+    and by which figures (None: the build's), and what masked pixels become. With `one_frame` it is one image of those
+    of a sample.
     """
 
     bands: Sequence[str] | None = None
@@ -122,6 +123,7 @@ class View:
     normalize: str | None = "zscore"
     figures: Figures | None = None
     fill: float | None = 0.0
+    one_frame: bool = False
 
 
 def in_unit(manifest: Manifest, unit: str | None) -> Manifest:

@@ -104,30 +104,58 @@ class Source:
         keys = self.rows.keys(rows)
         return keys if self._member is None else [self._member.key(key) for key in keys]
 
-    def gather(self, rows: Integers, places: Integers, how: Normalizer, out: Floats) -> None:
+    def gather(
+        self, rows: Integers, places: Integers, how: Normalizer, out: Floats, frames: Integers | None = None
+    ) -> None:
         """Put the image of rows[i] into out[places[i]], float32 [frame * channel, y, x]; stretching is left to do.
 
-        All must be of the size of `out`.
+        All must be of the size of `out`. With `frames` it is frame frames[i] alone.
         """
-        channels = Channels(
-            self.plane[:, how.first].ravel(),
-            np.where(how.second < 0, -1, self.plane[:, how.second]).ravel(),
-            np.tile(how.terms, (len(self.plane), 1)),
-            how.blank,
-            how.missing,
-        )
         flat = out.reshape(*out.shape[:2], -1)
-        for memory, order in self._chunks(rows):
-            gather(memory, self.layout.dtype, self.plane.size, places[order], channels, flat)
+        parts = [(np.arange(len(rows)), self.plane)]
+        if frames is not None:
+            parts = [(np.flatnonzero(frames == frame), self.plane[[frame]]) for frame in np.unique(frames)]
+        for own, plane in parts:
+            channels = Channels(
+                plane[:, how.first].ravel(),
+                np.where(how.second < 0, -1, plane[:, how.second]).ravel(),
+                np.tile(how.terms, (len(plane), 1)),
+                how.blank,
+                how.missing,
+            )
+            for memory, order in self._chunks(rows[own]):
+                gather(memory, self.layout.dtype, self.plane.size, places[own[order]], channels, flat)
 
-    def copy(self, rows: Integers, places: Integers, out: npt.NDArray[Any]) -> None:
+    def copy(self, rows: Integers, places: Integers, out: npt.NDArray[Any], frames: Integers | None = None) -> None:
         """Put the stored image of rows[i] into out[places[i]], of the stored type and order of planes.
 
-        Raises BuildError where one place of `out` is not as large as the image.
+        With `frames` it is frame frames[i] alone, [band, y, x] in the manifest's order. Raises BuildError where one
+        place of `out` is not as large as that.
         """
-        self._check_room(rows, out, self.layout.image_bytes(out.shape[-2:]))
+        size, bands = self.layout.image_bytes(out.shape[-2:]), self.plane.shape[1]
+        plane_size = size // self.plane.size
+        self._check_room(rows, out, size if frames is None else bands * plane_size)
         for memory, order in self._chunks(rows):
-            copy(memory, places[order], out)
+            if frames is None:
+                copy(memory, places[order], out)
+                continue
+            for band in range(bands):
+                offset = memory.offset + self.plane[frames[order], band] * plane_size
+                copy(memory._replace(offset=offset), places[order] * bands + band, out.reshape(-1, *out.shape[-2:]))
+
+    def present(self, rows: Integers, how: Normalizer) -> npt.NDArray[np.bool_]:
+        """Return bool [row, frame]: whether a frame has any value in the bands that are read."""
+        present = np.ones((len(rows), len(self.plane)), bool)
+        if len(self.plane) == 1:
+            return present
+        for memory, order in self._chunks(rows):
+            for i, row in enumerate(order):
+                height, width = self.size[rows[row]].tolist()
+                image = stored_bytes(memory, i, self.layout.image_bytes((height, width)))
+                planes = image.view(self.layout.dtype).reshape(self.plane.size, -1)
+                for frame, bands in enumerate(self.plane[:, how.first]):
+                    present[row, frame] = any(_has_value(planes[band], how.missing) for band in bands)
+        return present
 
     def permute(self, order: Integers) -> None:
         """Give each sample the target of sample order[i]: nothing is left to be learnt.
@@ -209,3 +237,7 @@ class Source:
         if self._masks is not None:
             self._masks.close()
         self.files.close()
+
+
+def _has_value(plane: npt.NDArray[Any], missing: np.float32) -> bool:
+    return bool((np.isfinite(plane) & (plane != missing)).any())

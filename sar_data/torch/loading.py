@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     normalize: str | None
     figures: Mapping[str, tuple[float, float]] | None
     fill: float | None
+    one_frame: bool
     crop: int | None
     pad: int | None
     shuffle: bool | str | None
@@ -107,7 +108,7 @@ class Loader(Stream):
         # Windows are cut on the CPU, which must not send what is thrown away.
         if self._device is None or not self.collection.stackable:
             return super()._make_batch(rows, seeds)
-        return self.collection.read_stored(rows)
+        return self.collection.read_stored(rows, seeds)
 
     def _hand_out(self, start: int, future: Future[Batch]) -> Batch:
         batch = super()._hand_out(start, future)
@@ -129,7 +130,7 @@ class Loader(Stream):
     def _normalizing(self) -> list[Normalizing]:
         """What to do with the stored images of each source; made when they have arrived, not before a fork."""
         samples, device = self.collection, self._device or torch.device("cpu")
-        return [Normalizing(how, s.plane, device) for how, s in zip(samples.hows, samples.sources, strict=True)]
+        return [Normalizing(how, samples.planes(number), device) for number, how in enumerate(samples.hows)]
 
     def _sent(self, images: Any) -> Tensor:
         """Send the images of a batch; from pinned memory without waiting, and keep that memory until they arrived."""

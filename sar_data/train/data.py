@@ -232,6 +232,7 @@ class Data:
             normalize=None if later else told.normalize,
             figures=self._figures,
             fill=None,  # so that augmentation knows which pixels have data
+            one_frame=not told.labelled,
             **self._fit(split),
             **({**told.share, "mix": self.together.mix} if training else {}),
             members=self.builds.members,
@@ -395,6 +396,7 @@ class Data:
             members=self.builds.members,
             normalize=None,
             fill=None,
+            one_frame=not told.labelled,
             **self._fit(split),
         )
         try:

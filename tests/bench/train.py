@@ -33,6 +33,7 @@ from sar_data.train.run.folder import Folder
 from sar_data.train.run.halt import Halt
 from sar_data.train.settings import Finetune, Probe
 from sar_data.train.training import run
+from tests.bench.train_pretrain import pretraining
 from tests.bench.train_segment import segmenting
 from tests.mini.builds import make
 
@@ -169,6 +170,7 @@ def main() -> None:
     verifying()
     probing()
     segmenting()
+    pretraining()
 
 
 if __name__ == "__main__":

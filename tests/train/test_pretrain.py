@@ -19,7 +19,6 @@ import sar_data.train
 from sar_data import catalog
 from sar_data.errors import RunError, UsageError
 from sar_data.train import training as runs
-from sar_data.train.augment import dates
 from sar_data.train.builds import Together
 from sar_data.train.data import Data
 from sar_data.train.inference.embedding import EmbedRequest
@@ -37,6 +36,7 @@ from sar_data.train.ranks import Ranks
 from sar_data.train.run.halt import Halted
 from sar_data.train.run.schedule import optimiser
 from sar_data.train.settings import JOBS, Pretrain
+from tests.mini import changes
 from tests.mini.builds import make
 from tests.train import cut
 from tests.train.conftest import SEGMENT, TINY, Finished
@@ -111,16 +111,10 @@ def test_eight_images_can_be_learnt_by_heart(data: Data) -> None:
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_one_season_is_drawn_of_those_that_there_are() -> None:
-    images = torch.arange(4.0).reshape(1, 4, 1, 1, 1).repeat(4000, 1, 2, 3, 3)
-    images[:, 2] = torch.nan
-    images[:, 1, 0] = torch.nan  # one band of it is there
-    found = dates.draw(images, torch.rand(4000, generator=torch.Generator().manual_seed(0)))
-    counts = found[:, 1, 0, 0].long().bincount(minlength=4)
-    assert counts[2] == 0
-    assert (counts[[0, 1, 3]] / 4000 - 1 / 3).abs().max() < 0.03  # four standard deviations
-    nothing = dates.draw(torch.full((2, 3, 1, 2, 2), torch.nan), torch.tensor([0.0, 0.99]))
-    assert nothing.isnan().all()
+def test_seasons_without_any_data_are_never_seen(data: Data) -> None:
+    for _ in range(2):
+        for batch in data.training():
+            assert batch["image"].flatten(1).std(dim=1).min() > 0
 
 
 def test_noise_is_of_what_is_seen_and_not_of_the_target(data: Data) -> None:
@@ -163,15 +157,16 @@ def test_a_stopped_run_ends_with_the_very_weights_of_one_that_was_not(
     assert one["progress"]["rows"][1]["loss"] == other["progress"]["rows"][1]["loss"]
 
 
-@pytest.mark.parametrize("job", ["probe", "finetune", "segment"])
+@pytest.mark.parametrize("job", ["probe", "finetune", "segment", "change"])
 @pytest.mark.usefixtures("unrendered")
 def test_another_job_takes_the_encoder_as_it_is(
     job: str, pretrained: Path, classes: str, squares: str, tmp_path: Path
 ) -> None:
+    builds = {"segment": lambda: squares, "change": lambda: str(changes.sealed(changes.pipeline(), tmp_path, 24).path)}
     weighted = {"model": "test_vit", "weights": str(pretrained / "checkpoints" / "last.pt"), "epochs": 1}
     weighted |= {"normalize": "fgmae-uint8", "threads": 1, "device": "cpu"}
-    if job == "segment":
-        build, chosen = squares, {**SEGMENT, **weighted, "head": "unet"}
+    if job in builds:
+        build, chosen = builds[job](), {**SEGMENT, **weighted, "head": "unet"}
     else:
         build, chosen = classes, {**{name: TINY[name] for name in ("image_size", "batch_size")}, **weighted}
     metrics = runs.run(job, build, tmp_path / "run", JOBS[job](**chosen), say=lambda line: None)
@@ -215,6 +210,13 @@ def test_several_builds_of_other_tasks_are_mixed_and_none_is_seen_twice(
     assert metrics["duplicates"]["second_copy"] > 0
     assert any(line.startswith("mix: an epoch draws") for line in lines)
     assert any("their images alone are read" in line for line in lines)
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_seasons_and_single_images_are_mixed(seasons: str, classes: str, tmp_path: Path) -> None:
+    settings = {"crop": 6, "image_size": 32, "epochs": 1}
+    metrics = trained([seasons, classes], tmp_path / "run", Together(mix=(1.0, 2.0)), **settings)
+    assert metrics["train"]["count"] == 17 + 87
 
 
 @pytest.mark.usefixtures("unrendered")

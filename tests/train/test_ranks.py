@@ -121,10 +121,16 @@ def test_every_job_ends_but_for_the_one_that_loses_a_rank(ran: Ran) -> None:
     assert ended == sorted(["begun", "change", "detect", *alone]), ran.output.stderr
 
 
-@pytest.mark.parametrize(("whole", "parts"), [("finetune", "finetune"), ("finetune", "quarters"), ("begun", "begun")])
+@pytest.mark.parametrize(
+    ("whole", "parts"),
+    [("finetune", "finetune"), ("finetune", "quarters"), ("begun", "begun"), ("pretrain", "pretrain")],
+)
 def test_two_ranks_train_to_the_weights_of_one(ran: Ran, whole: str, parts: str) -> None:
-    """16 samples a step on one rank, 8 on each of two, and 2 batches of 4 on each."""
+    """A step of two ranks has the samples of one rank's, also in 2 batches of half the size on each."""
     assert_close(ran.one / whole, ran.two / parts)
+    logs = [(out / "log.jsonl").read_text().splitlines() for out in (ran.one / whole, ran.two / parts)]
+    one, two = ([json.loads(row)["loss"] for row in log] for log in logs)
+    assert two == pytest.approx(one, rel=1e-5)
 
 
 def test_two_ranks_train_on_two_builds_to_the_weights_of_one(ran: Ran) -> None:

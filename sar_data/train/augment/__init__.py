@@ -20,7 +20,7 @@ from sar_data.errors import UsageError
 from sar_data.sealed.manifest import Manifest
 from sar_data.stream.normalize import Figures, figures_of, normalizer, of_channels, units_of
 from sar_data.stream.targets import task_of
-from sar_data.train.augment import dates, objects, resample, steps, symmetry
+from sar_data.train.augment import objects, resample, steps, symmetry
 from sar_data.train.augment.draws import seeds
 from sar_data.train.augment.mixup import Mixup, mix
 from sar_data.train.augment.power import Power
@@ -31,7 +31,7 @@ from sar_data.train.augment.speckle import Speckle
 LOG = logging.getLogger(__name__)
 # The columns of a sample's random numbers that each step uses: adding or removing a step changes no other step.
 TURNS, CROP, ROTATE, SPECKLE, TONE, MIXUP = slice(0, 3), slice(3, 25), 25, slice(26, 28), 28, slice(29, 31)
-EXCHANGE, DATE = 31, 32
+EXCHANGE = 31  # 32 is free
 MASK = slice(33, 35)  # of patches that a network does not see (sar_data/train/pretrain)
 CONTRASTS = ("amplitude", "DN", "8-bit")  # units whose smallest and largest values frame Reinhard-Devlin's
 
@@ -41,9 +41,8 @@ class Augment:
 
     `channels`, `normalize` and `figures` are the loader's, which must have fill=None; where `physical` is true, it must
     have normalize=None, too, and images are normalized here. Pixels without data are 0 in the end. `image_size` is the
-    side of the output, None that of the input; with `power` images are resampled in linear power. Without a task
-    the image is one of the sample's dates, drawn at random. `notes` says which steps go beyond what the build
-    declares; they are logged as warnings, too.
+    side of the output, None that of the input; with `power` images are resampled in linear power. `notes` says
+    which steps go beyond what the build declares; they are logged as warnings, too.
 
     UsageError for steps that do not exist or do not fit the build, its units or its task.
     """
@@ -99,8 +98,7 @@ class Augment:
         targets are float32 [B, classes].
         """
         chance = draws.cpu()
-        draws_date = self._task is None and batch["image"].ndim == 5
-        image = dates.draw(batch["image"], chance[:, DATE]) if draws_date else side_by_side(batch["image"])
+        image = side_by_side(batch["image"])
         if self._speckle is not None and noise:
             image = self._speckle(image, seeds(chance[:, SPECKLE]))
         if symmetry.EXCHANGE in self.steps:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sar_data.errors import UsageError
 from sar_data.torch.pinned import sent
-from sar_data.train.augment import MASK, dates
+from sar_data.train.augment import MASK
 from sar_data.train.augment.draws import seeds
 from sar_data.train.augment.power import power_of
 from sar_data.train.augment.preparation import Preparation
@@ -71,8 +71,7 @@ class Pretraining:
     def show(self, drawing: Drawing, keys: Sequence[str]) -> None:
         """Write a sheet of some images: their visible patches, the predictions, and the truth."""
         chosen = [keys[place] for place in spread(len(keys), SHOWN)]
-        stored = torch.stack([torch.from_numpy(image) for image, _ in drawing.images(chosen)])
-        images = self._prepare(stored if stored.ndim == 4 else dates.draw(stored, torch.zeros(len(stored))))
+        images = self._prepare(torch.stack([torch.from_numpy(image) for image, _ in drawing.images(chosen)]))
         where = order(torch.arange(len(chosen)), self.model.patches)
         device = next(self.model.parameters()).device
         with torch.inference_mode():
