@@ -165,7 +165,8 @@ PLAIN = Pipeline(
         sources=(
             Source(
                 name="EuroSAT-SAR.zip",
-                note="922 MB; the address follows `main`, for no revision was verified",
+                about=922_000_000,
+                note="the address follows `main`, for no revision was verified",
                 url="https://huggingface.co/datasets/wangyi111/EuroSAT-SAR/resolve/main/EuroSAT-SAR.zip",
             ),
         ),

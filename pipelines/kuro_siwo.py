@@ -164,7 +164,7 @@ SPEC = DatasetSpec(
     ),
     range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
-    sources=(Source(name="KuroSiwo", url=REPOSITORY, manual=HOW),),
+    sources=(Source(name="KuroSiwo", url=REPOSITORY, about=700_000_000_000, manual=HOW),),
     licence="CC-BY-4.0",
     citation="Bountos et al. 2024, Kuro Siwo, NeurIPS Datasets and Benchmarks, arXiv:2311.12056",
 )

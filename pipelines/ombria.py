@@ -105,7 +105,7 @@ PIPELINE = Pipeline(
         processing=Processing(),
         range_axis="mixed",
         symmetries=("azimuth-flip", "range-flip"),
-        sources=(Source(name="OMBRIA", url="https://github.com/geodrak/OMBRIA", manual=HOW),),
+        sources=(Source(name="OMBRIA", url="https://github.com/geodrak/OMBRIA", about=188_000_000, manual=HOW),),
         licence="none stated: ask the authors before you share it",
         citation="Drakonakis et al. 2022, OmbriaNet, doi:10.1109/JSTARS.2022.3155559",
     ),

@@ -135,7 +135,7 @@ SPEC = DatasetSpec(
     range_axis="mixed",
     symmetries=("azimuth-flip", "range-flip"),
     sources=(
-        Source(name="v1.1", url=BUCKET, manual=HOW),
+        Source(name="v1.1", url=BUCKET, about=14_000_000_000, manual=HOW),
         *(Source(name=name, url=f"{BUCKET}/splits/flood_handlabeled/{name}") for name in LISTS),
     ),
     licence="none stated in the repository: see the publisher's page",

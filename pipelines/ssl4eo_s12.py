@@ -115,7 +115,7 @@ PARTS = {
     "ai": "c36595cf9617b3b7ea722f63dcccbedc",
     "aj": "cf16f1d81e8bff2d663e4eba79ec6fa3",
 }
-NOTE = "48.3 GB, one of ten parts: join them in order, then unpack the tar.gz (561 GB, 3 million files)"
+NOTE = "one of ten parts: join them in order, then unpack the tar.gz (561 GB, 3 million files)"
 PIPELINE = Pipeline(
     spec=DatasetSpec(
         name="ssl4eo-s12",
@@ -142,6 +142,7 @@ PIPELINE = Pipeline(
                 name=f"s1_grd.tar.gz.part{part}",
                 url=f"{REVISION}/s1_grd/s1_grd.tar.gz.part{part}",
                 checksum=f"md5:{md5}",
+                about=47_300_000_000 if part == "aj" else 48_300_000_000,
                 note=NOTE,
             )
             for part, md5 in PARTS.items()

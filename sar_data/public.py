@@ -34,6 +34,7 @@ from sar_data.builder.request import (
     Format,
 )
 from sar_data.download.fetch import check_licence, check_results, fetch_as_user, folder_of, select_sources
+from sar_data.download.plan import FetchPlan, plan_sources
 from sar_data.download.transfer import TransferProgress
 from sar_data.exporters import Exported, Target
 from sar_data.exporters import export as write_export
@@ -502,6 +503,18 @@ def fetch(
     outcomes = fetch_as_user(sources, folder, mirror=mirror, progress=progress, say=say)
     check_results(outcomes)
     return folder
+
+
+def plan_fetch(
+    name: str, *, variant: str | None = None, to: str | Path | None = None, only: Sequence[str] = ()
+) -> FetchPlan:
+    """Return what `fetch` would bring: each file with its size, where one is published, and the room on the disk.
+
+    Nothing is fetched, and no server is asked. Raises UsageError for a name that does not exist.
+    """
+    spec = catalog.pipeline(name, variant).spec
+    folder = Path(to or folder_of(catalog.pipeline(name).spec, spec)).absolute()
+    return plan_sources(select_sources(spec, only), folder)
 
 
 def _crew(

@@ -55,7 +55,8 @@ class Processing:
 class Source:
     """A published file of the dataset: where it is, and how it is known to be the right one.
 
-    `checksum` is "md5:…" or "sha256:…" as published, None where none is; `size` is in bytes as published, exactly;
+    `checksum` is "md5:…" or "sha256:…" as published, None where none is; `size` is in bytes as published, exactly,
+    `about` in bytes as published in round numbers, for a plan alone;
     `mirrors` are further URLs of the same bytes. `manual` says how a person gets the file where no plain download
     exists (a form, a login, a share); it is empty for an automatic source. `url` is https, http with a checksum, or
     s3 for a public bucket.
@@ -66,6 +67,7 @@ class Source:
     checksum: str | None = None
     note: str = ""
     size: int | None = None
+    about: int | None = None
     mirrors: tuple[str, ...] = ()
     manual: str = ""
 

@@ -106,12 +106,15 @@ class Itinerary:
 def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) -> None:
     """Bring into the source what it lacks; raise SourceError where a person has to get it."""
     from sar_data.download.fetch import check_results, fetch_as_user
+    from sar_data.download.plan import plan_sources
 
     def tell(name: str, have: int, total: int | None) -> None:
         if progress:
             progress(name, have, total or have)
 
     sources = request.pipeline.spec.sources
+    if say:
+        say(plan_sources(sources, request.source).sentence())
     outcomes = fetch_as_user(sources, request.source, mirror=request.mirror, progress=tell, say=say)
     for outcome in outcomes:
         if say:

@@ -18,6 +18,7 @@ from sar_data.cli.stop import Note
 
 if TYPE_CHECKING:
     from sar_data.download.fetch import FetchResult
+    from sar_data.download.plan import FetchPlan
     from sar_data.spec import DatasetSpec
 
 
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
 @click.option("--mirror", metavar="URL", help="URL of a folder that has the files, used instead of the publisher.")
 @click.option("--only", multiple=True, metavar="PART", help="Sources whose name is PART or matches it (*); repeatable.")
 @click.option("--accept-licence", "--accept-license", is_flag=True, help="Accept the dataset's licence.")
+@click.option("--plan", is_flag=True, help="Fetch nothing: print each file, its size if published, and the disk.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the next command.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     name: str,
     variant: str | None,
     folder: Path | None,
     mirror: str | None,
     only: tuple[str, ...],
     accept_licence: bool,
+    plan: bool,
     as_json: bool,
 ) -> None:
     """Download a dataset's sources and verify them; print the command that builds from them.
@@ -62,27 +63,33 @@ def command(
     from sar_data.cli.listing import listing
     from sar_data.cli.transfers import Transfers
     from sar_data.download.fetch import check_licence, fetch_as_user, folder_of, needs_acceptance, select_sources
+    from sar_data.download.plan import plan_sources
 
     spec = catalog.pipeline(name, variant).spec
     sources = select_sources(spec, only)
     folder = (folder or folder_of(catalog.pipeline(name).spec, spec)).absolute()
+    if plan:
+        _print_plan(plan_sources(sources, folder), as_json=as_json)
+        return
     for line in listing(spec, sources, folder):
         say(line)
     if needs_acceptance(spec, sources):
         check_licence(spec, sources, accept_licence or _ask_acceptance(spec))
+    ctx = click.get_current_context()
     note: Note = ctx.obj
     note.describe_kept = lambda: f"the part that has arrived is kept in {folder}; the same command continues from there"
     with Transfers() as meter:
         outcomes = fetch_as_user(sources, folder, mirror=mirror, progress=meter, say=meter.say)
     _report(outcomes, folder)
-    form = ["--variant", spec.variant] if spec.variant else []
-    next_command = shlex.join(["sar-data", "build", spec.name, *form, "--source", str(folder), "--out", "builds"])
-    if as_json:
-        click.echo(json.dumps(_facts(spec, folder, outcomes, next_command), indent=1, ensure_ascii=False))
-    elif all(outcome.there for outcome in outcomes):
-        click.echo(next_command)
+    _print_next(spec, folder, outcomes, as_json=as_json)
     states = {outcome.state for outcome in outcomes}
     ctx.exit(FAILURE if "failed" in states else BY_HAND if "missing" in states else 0)
+
+
+def _print_plan(plan: FetchPlan, *, as_json: bool) -> None:
+    from sar_data.cli.listing import plan_lines
+
+    click.echo(json.dumps(plan.document(), indent=1, ensure_ascii=False) if as_json else "\n".join(plan_lines(plan)))
 
 
 def _ask_acceptance(spec: DatasetSpec) -> bool:
@@ -105,6 +112,16 @@ def _report(outcomes: Iterable[FetchResult], folder: Path) -> None:
             say(f"  put it at {folder / name} and run the same command again, which verifies it")
         else:
             say(f"{name}: failed. {outcome.message}")
+
+
+def _print_next(spec: DatasetSpec, folder: Path, outcomes: Sequence[FetchResult], *, as_json: bool) -> None:
+    """Print the command that builds from the files, once all are there."""
+    form = ["--variant", spec.variant] if spec.variant else []
+    next_command = shlex.join(["sar-data", "build", spec.name, *form, "--source", str(folder), "--out", "builds"])
+    if as_json:
+        click.echo(json.dumps(_facts(spec, folder, outcomes, next_command), indent=1, ensure_ascii=False))
+    elif all(outcome.there for outcome in outcomes):
+        click.echo(next_command)
 
 
 def _facts(spec: DatasetSpec, folder: Path, outcomes: Sequence[FetchResult], next_command: str) -> dict[str, Any]:

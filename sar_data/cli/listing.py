@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from rich.filesize import decimal
+
+from sar_data.download.plan import FetchPlan
 from sar_data.spec import DatasetSpec, Source
 
 
@@ -25,5 +28,16 @@ def listing(spec: DatasetSpec, sources: Iterable[Source], folder: Path | str) ->
             yield from (f"    {line}" for line in (source.manual, source.note) if line)
 
 
+def plan_lines(plan: FetchPlan) -> Iterator[str]:
+    """Yield the lines of a plan: what is to come of each source, and the disk."""
+    for part in plan.parts:
+        size = "of unknown size" if part.size is None else f"{'' if part.exact else 'about '}{decimal(part.size)}"
+        begun = "" if part.size in (part.left, None) or part.left is None else f", {decimal(part.left)} to come"
+        yield f"  {part.state:10} {part.name}, {size}{begun}"
+    yield f"  {plan.sentence()}"
+
+
 def _size(source: Source) -> str:
-    return "size not published" if source.size is None else f"{source.size:,} bytes"
+    if source.size is not None:
+        return f"{source.size:,} bytes"
+    return "size not published" if source.about is None else f"about {decimal(source.about)}"

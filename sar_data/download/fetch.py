@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -19,6 +18,7 @@ from sar_data.download import ledger
 from sar_data.download.credentials import Credentials
 from sar_data.download.http import Offline, Stopped, Web, redact
 from sar_data.download.ledger import Entry, Ledger
+from sar_data.download.plan import FetchPlan, plan_sources
 from sar_data.download.target import Target, VerifiedFile
 from sar_data.download.transfer import TransferProgress, download
 from sar_data.errors import FetchError, SarDataError, SourceError, TargetError, Unreachable, UsageError, unknown
@@ -138,7 +138,7 @@ def fetch(
     sources = tuple(sources)
     ledger_before = ledger.read(folder)
     targets = [(source, _target_of(source, ledger_before, mirror)) for source in sources]
-    _check_space([target for source, target in targets if not source.manual], folder)
+    _check_space(plan_sources(sources, folder))
     offline: list[Offline] = []
 
     def fetch_source(source: Source, target: Target) -> FetchResult:
@@ -235,16 +235,11 @@ def _recorded_url(recorded: Ledger, target: Target) -> str | None:
     return entry.url if entry else None
 
 
-def _check_space(targets: Iterable[Target], folder: Path) -> None:
+def _check_space(plan: FetchPlan) -> None:
     """Raise TargetError where the published sizes of the missing files exceed the free space."""
-    need = 0
-    for target in targets:
-        part = folder / f"{target.name}.part"
-        if target.size is not None and not (folder / target.name).exists():
-            need += max(0, target.size - (part.stat().st_size if part.exists() else 0))
-    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+    need, free = plan.needed_bytes, plan.free_bytes
     if free < need:
         raise TargetError(
-            f"{folder}: needs {need / 1e9:,.2f} GB more, {free / 1e9:,.2f} GB free. Free some space, choose another "
-            "`to=…`, or fetch some with `only=…`."
+            f"{plan.folder}: needs {need / 1e9:,.2f} GB more, {free / 1e9:,.2f} GB free. Free some space, choose "
+            "another `to=…`, or fetch some with `only=…`."
         )

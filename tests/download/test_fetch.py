@@ -30,6 +30,7 @@ from sar_data.cli import main
 from sar_data.download import ledger
 from sar_data.download.fetch import FetchResult, check_results, fetch, folder_of
 from sar_data.download.http import Web
+from sar_data.download.plan import plan_sources
 from sar_data.download.retry import Patience
 from sar_data.errors import FetchError, SourceError, TargetError, Unreachable, UsageError
 from sar_data.sources.lists import ListFinder
@@ -400,6 +401,29 @@ def test_a_size_that_no_disk_has_is_refused_before_the_first_byte(here: Site, tm
     sources = [Source(name=name, url=f"{here.url}/{name}", size=10**17) for name in "ab"]
     with pytest.raises(TargetError, match=r"needs 200,000,000\.00 GB more, .* GB free"):
         fetched(sources, tmp_path)
+    assert not here.asked
+
+
+def test_a_plan_says_what_is_to_come_and_asks_no_server(here: Site, tmp_path: Path) -> None:
+    sources = [
+        Source(name="there", url=f"{here.url}/there", size=4),
+        Source(name="begun", url=f"{here.url}/begun", size=100),
+        Source(name="rounded", url=f"{here.url}/rounded", about=2_000),
+        Source(name="secret", url=f"{here.url}/secret"),
+        Source(name="shown", url=f"{here.url}/shown", about=7_000, manual="log in"),
+    ]
+    (tmp_path / "there").write_bytes(b"data")
+    (tmp_path / "begun.part").write_bytes(bytes(30))
+    plan = plan_sources(sources, tmp_path)
+    assert [(file.state, file.size, file.exact, file.left) for file in plan.parts] == [
+        ("there", 4, True, 0),
+        ("to fetch", 100, True, 70),
+        ("to fetch", 2_000, False, 2_000),
+        ("to fetch", None, False, None),
+        ("by hand", 7_000, False, 7_000),
+    ]
+    assert (plan.needed_bytes, plan.unknown) == (2_070, ["secret"])
+    assert plan.sentence().startswith("3 files to fetch: 0.00 GB, and secret of unknown size; ")
     assert not here.asked
 
 

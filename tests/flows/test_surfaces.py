@@ -126,7 +126,7 @@ OTHER_COMMANDS = {
     *("datasets", "info", "fetch", "synth", "init", "scenes find", "scenes download", "builds", "show"),
     *("cite", "train presets", "train weights", "flow run", "doctor", "bench"),
 }
-OTHER_VERBS = {"Stream", "builds", "cite", "datasets", "doctor", "fetch", "info", "open", "train.load"}
+OTHER_VERBS = {"Stream", "builds", "cite", "datasets", "doctor", "fetch", "info", "open", "plan_fetch", "train.load"}
 FLOW_NAMES = {"export": "export-build", "train.report": "train-report"}  # two verbs of one name
 OTHER_FLOWS = {"build-and-train", "scenes"}  # several operations in one, and what is asked of catalogues
 
@@ -271,7 +271,9 @@ def test_checks_and_messages_of_a_look_at_leakage_are_the_same(
 
 def test_names_and_defaults_of_a_download_are_the_same() -> None:
     typed = _typed(fetch)
+    assert typed.pop("plan") is False  # sar_data.plan_fetch
     python = _parameters(sar_data.fetch)
+    assert _parameters(sar_data.plan_fetch).items() <= python.items()
     assert typed | {"to": typed.pop("folder")} == python | {"name": None}
     shared = python.keys() - {"name", "to", "only"}  # in a build: `dataset`, `source`, and all of its files
     assert shared == {"variant", "mirror", "accept_licence"}
