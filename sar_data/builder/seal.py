@@ -74,7 +74,8 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     draft.target.publish(job.build)
     draft.target.discard()  # the build is sealed; what stays goes with the next run
     draft.sealed = True
-    return Build.open(draft.target.place)
+    place = draft.target.place
+    return Build(place, manifest) if isinstance(place, Path) else Build.open(place)
 
 
 def file_sums(
