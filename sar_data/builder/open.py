@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,9 +61,14 @@ def open_each(openings: Iterable[Callable[[], Draft]]) -> list[Draft]:
 
 
 def begin(
-    out: Place, plan: Plan, splits: dict[str, PlannedSplit], shards: list[Shard], rows: pa.Table, say: Say | None = None
+    out: Place,
+    plan: Plan,
+    splits: dict[str, PlannedSplit],
+    shards: list[Shard],
+    rows: Iterable[pa.Table],
+    say: Say | None = None,
 ) -> Draft:
-    """Return the draft of a plan as `open_draft` does, with shards and their `rows` as given."""
+    """Return the draft of a plan as `open_draft` does, with shards and the `rows` of each as given."""
     target = _target(folder(out, plan.identity, plan.container, plan.decisions.recipe_digest), plan.container)
     job = job_of(target, plan)
     draft = Draft(target, job, plan, splits, shards)
@@ -78,6 +84,7 @@ def begin(
         if target.exists():
             _set_aside(target, say)
         write_plan(draft, rows)
+        draft.plan = plan.unpacked()
         target.check_space(missing_bytes(draft))
     except BaseException:
         target.release()
@@ -171,18 +178,16 @@ def _set_aside(target: Target, say: Say | None) -> None:
         say(f"{target.place} is damaged and is built again: {problems[0]}{more}. {aside}")
 
 
-def write_plan(draft: Draft, rows: pa.Table) -> None:
-    """Write scan.parquet for people, and plan.arrow with one batch a shard for the workers."""
+def write_plan(draft: Draft, rows: Iterable[pa.Table]) -> None:
+    """Write scan.parquet for people, and plan.arrow with one batch a shard for the workers.
+
+    Every run writes both again, before any shard.
+    """
     work = draft.job.work
-    sink = pa.BufferOutputStream()
-    pq.write_table(draft.plan.scanned, sink, compression="zstd")
-    # Every run writes both again, before any shard.
-    durable.write(work / SCAN_NAME, sink.getvalue(), sync=False)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, rows.schema) as writer:
-        at = 0
-        for shard in draft.shards:
-            batch = rows.slice(at, shard.count).combine_chunks().to_batches(max_chunksize=shard.count)
-            writer.write_batch(batch[0])
-            at += shard.count
-    durable.write(work / PLAN, sink.getvalue(), sync=False)
+    with durable.publish_file(work / SCAN_NAME, sync=False) as sink:
+        pq.write_table(draft.plan.scanned, sink, compression="zstd")
+    rows = iter(rows)
+    first = next(rows)
+    with durable.publish_file(work / PLAN, sync=False) as sink, pa.ipc.new_file(sink, first.schema) as writer:
+        for part in chain([first], rows):
+            writer.write_batch(part.combine_chunks().to_batches()[0])

@@ -14,7 +14,7 @@ from sar_data.builder.sharding import shard_length
 from sar_data.formats.container import Format
 from sar_data.sealed.documents import PlannedSplit, Quarantined
 from sar_data.sealed.manifest import Decisions, Identity, recipe_digest
-from sar_data.split.policy import SPLITS
+from sar_data.split.policy import SPLITS, UNUSED
 
 PLAN = "plan.arrow"
 
@@ -58,6 +58,11 @@ class Plan:
     def is_new(self) -> bool:
         """Whether a build is planned that was not made before; what an earlier one left out is in `quarantine`."""
         return self.content_digest is None
+
+    def unpacked(self) -> Plan:
+        """Return the plan with those records alone that are not packed: the others are in PLAN once that is written."""
+        unused = self.scanned.filter(pa.array([split == UNUSED for split in self.split], pa.bool_()))
+        return replace(self, scanned=unused, split=[UNUSED] * len(unused))
 
     def splits(self) -> dict[str, PlannedSplit]:
         """Return what is known of each split."""

@@ -84,7 +84,7 @@ def prepare_rebuild(
     plan = recorded_plan(manifest, index, origin, before=counts)
     decisions = plan.decisions.model_copy(update={"sar_data_version": sar_data.__version__})
     slots = Slots.of(manifest, index)
-    return begin(request.out, replace(plan, decisions=decisions), slots.splits, slots.shards, slots.rows, say)
+    return begin(request.out, replace(plan, decisions=decisions), slots.splits, slots.shards, slots.parts(), say)
 
 
 def sources_of(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,6 +50,11 @@ class Slots:
                 parts.append(rows)
         return cls(splits, shards, pa.concat_tables(parts))
 
+    def parts(self) -> Iterator[pa.Table]:
+        """Yield the rows of each shard."""
+        ends = accumulate(shard.count for shard in self.shards)
+        return (self.rows.slice(end - shard.count, shard.count) for shard, end in zip(self.shards, ends, strict=True))
+
 
 def _planned_splits(manifest: Manifest) -> dict[str, PlannedSplit]:
     """Return the splits of a manifest as they were planned, in the order in which rows lie in an index."""
@@ -70,7 +76,7 @@ def planned_slots(manifest: Manifest, index: pa.Table) -> Slots:
         if all(shard_length(counts[name], most, multiple) == length for name, length in lengths.items()):
             records = index.select([name for name in (*SCAN.names, "parent") if name in index.column_names])
             shards, rows = shards_of(records, index["split"].to_pylist(), most, multiple)
-            return Slots(splits, shards, rows)
+            return Slots(splits, shards, pa.concat_tables(rows))
     raise BuildError(f"expected records for shards of {lengths}, found {dict(counts)}")
 
 

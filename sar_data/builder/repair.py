@@ -35,8 +35,9 @@ from sar_data.formats.container import Shard
 from sar_data.naming import few
 from sar_data.progress import Progress, Say
 from sar_data.runners import Runner
+from sar_data.sealed.contents import content_digest
 from sar_data.sealed.index import INDEX_NAME
-from sar_data.sealed.manifest import NAME, Manifest, canonical, content_digest, read_document
+from sar_data.sealed.manifest import NAME, Manifest, canonical, read_document
 from sar_data.sealed.opened import SUMS_NAME, Build, layout_of
 from sar_data.sealed.recount import count_shards, shards
 from sar_data.sealed.samples import SAMPLES_NAME, samples_table
@@ -261,7 +262,7 @@ class _Copy:
         slots = Slots.of(manifest, rows)
         plan = recorded_plan(manifest, index, origin, before=counts)
         draft = Draft(self.target, job_of(self.target, plan), plan, slots.splits, slots.shards)
-        write_plan(draft, slots.rows)
+        write_plan(draft, slots.parts())
         start(draft)
         todo = [s for s in slots.shards if {container.file(s, layout), container.mask_file(s, layout)} & broken]
         pack([replace(draft, shards=todo)], self.runner, self.progress)

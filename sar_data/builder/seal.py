@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sar_data.builder import suspects
 from sar_data.builder.draft import Draft
 from sar_data.builder.join import join
-from sar_data.builder.proof import Proof
 from sar_data.errors import BuildError, SplitError, TargetError
 from sar_data.progress import Progress
 from sar_data.runners import Runner
-from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.manifest import NAME, Manifest
 from sar_data.sealed.opened import SUMS_NAME, Build
-from sar_data.sealed.samples import SAMPLES_NAME
 from sar_data.sealed.sums import sum_lines
-from sar_data.statistics.stats import merge
 from sar_data.system import durable
 from sar_data.system.bulk import bulk
 from sar_data.system.checksum import sha256
@@ -34,16 +26,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
     if draft.sealed:
         return Build.open(draft.target.place)
     job = draft.job
-    proofs: list[Proof] = []
-    merged = {split: merge((), job.layout.units) for split in draft.splits}
-    for shard in draft.shards:
-        proof = Proof.load(job.proof(shard))
-        if proof is None:
-            raise BuildError(f"shard {shard.name} has no proof: pack it first")
-        if proof.statistics is not None:
-            merged[shard.split] += proof.statistics
-        proofs.append(replace(proof, statistics=None))  # its histogram alone is 250 kB
-    joined = join(draft, proofs, merged)
+    joined = join(draft)
     if (expected := draft.plan.content_digest) not in (None, joined.outcome.content_digest):
         raise BuildError(
             f"{draft.target.place}: expected the content digest {expected}, found {joined.outcome.content_digest}: the "
@@ -56,14 +39,7 @@ def seal(draft: Draft, runner: Runner, progress: Progress | None = None) -> Buil
         for split, document in draft.splits.items():
             job.container.finish(job.build, job.layout, split, document.shard_length, joined.keys[split])
         job.container.finish_build(job.build, list(draft.splits))
-    tables = {INDEX_NAME: joined.index, SAMPLES_NAME: joined.samples}
-    for name, table in tables.items():
-        if table is not None:
-            sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, compression="zstd")
-            durable.write(job.build / name, sink.getvalue(), sync=False)
-    known = {name: digest for proof in proofs for name, digest in proof.sums.items()}
-    sums = sum_lines(draft.target.sums() | file_sums(job.build, runner, progress, known))
+    sums = sum_lines(draft.target.sums() | file_sums(job.build, runner, progress, joined.sums))
     durable.write(job.build / SUMS_NAME, sums, sync=False)
     with durable.explain_errors(job.build):
         durable.sync_tree(job.build)  # a manifest on disk promises all the rest, zarr's metadata included

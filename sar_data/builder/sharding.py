@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 import xxhash
@@ -30,24 +31,30 @@ def hash_order(keys: Sequence[str]) -> list[int]:
     return sorted(range(len(keys)), key=lambda i: (xxhash.xxh3_64_intdigest(SALT + keys[i].encode()), keys[i]))
 
 
-def shards_of(scan: pa.Table, split: Sequence[str], most: int, multiple: int = 1) -> tuple[list[Shard], pa.Table]:
-    """Return the shards and the packed rows in shard order, with the columns split, shard and position added."""
-    keys = scan["key"].to_pylist()
-    rows: list[int] = []
+def shards_of(
+    scan: pa.Table, split: Sequence[str], most: int, multiple: int = 1
+) -> tuple[list[Shard], Iterator[pa.Table]]:
+    """Return the shards, and the rows of each, with the columns split, shard and position added, in their order."""
+    scan = scan.combine_chunks()  # rows are taken from one chunk: Arrow would join many at each call
+    order = hash_order(scan["key"].to_pylist())
     shards: list[Shard] = []
-    columns: dict[str, list[object]] = {"split": [], "shard": [], "position": []}
-    order = hash_order(keys)
+    members: list[list[int]] = []
     for name in SPLITS:
-        members = [i for i in order if split[i] == name]
-        length = shard_length(len(members), most, multiple)
-        for start in range(0, len(members), length):
-            number, count = start // length, min(length, len(members) - start)
-            shards.append(Shard(name, number, count, length, len(shards)))
-            columns["split"] += [name] * count
-            columns["shard"] += [number] * count
-            columns["position"] += range(count)
-        rows += members
-    table = scan.take(pa.array(rows, pa.int64()))
-    for column, kind in (("split", pa.string()), ("shard", pa.int32()), ("position", pa.int32())):
-        table = table.append_column(column, pa.array(columns[column], kind))
-    return shards, table
+        own = [i for i in order if split[i] == name]
+        length = shard_length(len(own), most, multiple)
+        for start in range(0, len(own), length):
+            members.append(own[start : start + length])
+            shards.append(Shard(name, start // length, len(members[-1]), length, len(shards)))
+    return shards, map(partial(_rows, scan), shards, members)
+
+
+def _rows(scan: pa.Table, shard: Shard, members: Sequence[int]) -> pa.Table:
+    columns = {
+        "split": pa.array([shard.split] * shard.count, pa.string()),
+        "shard": pa.array([shard.number] * shard.count, pa.int32()),
+        "position": pa.array(range(shard.count), pa.int32()),
+    }
+    table = scan.take(pa.array(members, pa.int64()))
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    return table

@@ -38,7 +38,7 @@ def build_whole(
         origin, index, counts = sources_of(request, manifest, other.index(), None, progress, say)
         slots = planned_slots(manifest, index)
         plan = recorded_plan(manifest, index, origin, before=counts)
-        return _complete(begin(request.out, plan, slots.splits, slots.shards, slots.rows), runner, progress)
+        return _complete(begin(request.out, plan, slots.splits, slots.shards, slots.parts()), runner, progress)
     container, _, recipe = request.path.resolve().name.partition("-")
     expected = manifest.recipe_digest if manifest is not None else recipe
     for candidate in _candidates(request, manifest, other, container) if RECIPE.match(expected) else ():

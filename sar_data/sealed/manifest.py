@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -41,9 +40,6 @@ from sar_data.sealed.names import Container, Count, Frames, Name, Optional, Sha2
 from sar_data.spec import Evidence
 from sar_data.system import strict_json
 from sar_data.system.regular import read_regular
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 NAME = "manifest.json"
 VERSIONS = (2, 3)
@@ -260,24 +256,3 @@ def document_digest(document: dict[str, Any]) -> str:
 def recipe_digest(recipe: dict[str, Any]) -> str:
     """Return the sha256 of a recipe's canonical JSON."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def content_digest(packed: pa.Table) -> str:
-    """Return the sha256 over (key, split, targets, objects, hashes of image and mask) of packed rows, sorted by key.
-
-    It depends only on what is stored, not on container, shards, order, workers or interruptions.
-    """
-    digest = hashlib.sha256()
-    encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, sort_keys=True).encode
-    columns = (packed[name].to_pylist() for name in ("key", "split", "targets", "xxh3", "mask_xxh3", "objects"))
-    for key, split, targets, image, mask, objects in sorted(zip(*columns, strict=True), key=itemgetter(0)):
-        # Pairs sorted by name, so that the maps of schema 2 have the same digest as the lists of schema 3.
-        row: list[Any] = [key, split, sorted([item["task"], item["labels"]] for item in targets), image]
-        if mask or objects:
-            row += [mask, [_object_row(item) for item in objects or ()]]
-        digest.update(encode(row).encode() + b"\n")
-    return digest.hexdigest()
-
-
-def _object_row(item: dict[str, Any]) -> dict[str, Any]:
-    return {**item, "attrs": sorted([attr["name"], attr["value"]] for attr in item["attrs"] or ())}

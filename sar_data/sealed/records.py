@@ -179,9 +179,9 @@ def _decode(table: pa.Table, field: str) -> Iterable[Any]:
         case "files":
             return map(tuple, cut_lists([SourceFile(*row) for row in rows_of(column.flatten())], column))
         case "labels":
-            return _share_equal(_pairs_of(column))
+            return _share_equal(named_values(column))
         case "attrs" | "dropped":
-            return map(dict, _pairs_of(column))
+            return map(dict, named_values(column))
         case "dates":
             return (tuple(map(_date, row or ())) for row in column.to_pylist())
         case "objects":
@@ -230,8 +230,8 @@ def rows_of(structs: pa.StructArray) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in structs.flatten()), strict=True)
 
 
-def _pairs_of(lists: pa.ListArray) -> Iterator[list[tuple[str, Any]]]:
-    """Yield the named values of each row; lists are tuples."""
+def named_values(lists: pa.ListArray) -> Iterator[list[tuple[str, Any]]]:
+    """Yield the pairs of name and value of each row of a column such as `targets`; values that are lists are tuples."""
     names, values = lists.flatten().flatten()
     parts = (
         map(tuple, cut_lists(values.flatten().to_pylist(), values))

@@ -24,6 +24,7 @@ from sar_data.formats.container import Fault, Shard
 from sar_data.progress import Progress
 from sar_data.record import IGNORE
 from sar_data.runners import Runner, Serial
+from sar_data.sealed.contents import content_digest
 from sar_data.sealed.documents import Document
 from sar_data.sealed.index import INDEX_NAME
 from sar_data.sealed.leaves import differing_leaves
@@ -32,7 +33,6 @@ from sar_data.sealed.manifest import (
     NAME,
     Manifest,
     canonical,
-    content_digest,
     document_digest,
     read_bytes,
     read_document,

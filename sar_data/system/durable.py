@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from sar_data.errors import SarDataError, TargetError
 from sar_data.system import locks, private
@@ -99,6 +100,13 @@ def publish(path: Path, *, sync: bool = True) -> Iterator[Partial]:
             raise
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def publish_file(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """Open a file that appears at `path` as `publish` says, for a library that writes to one."""
+    with publish(path, sync=sync) as partial, open(partial.descriptor, "wb", closefd=False) as file:
+        yield file
 
 
 @cache

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sar_data.builder.sharding import hash_order, shard_length, shards_of
 from sar_data.formats.container import Shard
+from sar_data.sealed.index import SCAN
 from sar_data.sealed.records import to_table
 from sar_data.testing.slots import record
 
@@ -17,9 +18,12 @@ placed = st.dictionaries(
     st.text(min_size=1, max_size=8), st.sampled_from(["train", "val", "test", "unused"]), max_size=40
 )
 
+NOTHING = pa.schema([*SCAN, ("split", pa.string()), ("shard", pa.int32()), ("position", pa.int32())]).empty_table()
+
 
 def planned(split_of: dict[str, str], most: int, multiple: int = 1) -> tuple[list[Shard], pa.Table]:
-    return shards_of(to_table([record(key) for key in split_of]), list(split_of.values()), most, multiple)
+    shards, rows = shards_of(to_table([record(key) for key in split_of]), list(split_of.values()), most, multiple)
+    return shards, pa.concat_tables([NOTHING, *rows])
 
 
 @settings(max_examples=60, deadline=None)

@@ -24,7 +24,7 @@ from sar_data.containers.lmdb_values import NODE, places
 from sar_data.containers.pickled import parse
 from sar_data.errors import BadRecord, SarDataError, SourceError, UsageError
 from sar_data.formats.lmdb_pages import HEAD, read_tree
-from sar_data.sealed.manifest import content_digest
+from sar_data.sealed.contents import content_digest
 from sar_data.sealed.opened import Build
 from sar_data.sources.tree import Folder
 from sar_data.spec import Pipeline

@@ -92,11 +92,7 @@ class Unfinished:
             raise RunError(f"{self._steps.folder}: expected parts of features, found other columns: remove it")
         rows = max(1, GROUP // max(1, first.slice(0, 1).nbytes))
         schema = first.schema.with_metadata({METADATA: json.dumps(made)})
-        with (
-            durable.publish(self._out) as file,
-            open(file.descriptor, "wb", closefd=False) as sink,
-            pq.ParquetWriter(sink, schema, compression="zstd") as writer,
-        ):
+        with durable.publish_file(self._out) as sink, pq.ParquetWriter(sink, schema, compression="zstd") as writer:
             for group in _grouped(self._steps.tables(first.schema), rows):
                 writer.write_table(group)
         self.close()
