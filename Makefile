@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo docs pictures test test-install test-peers test-pythons lint bench bench-loader bench-train kill fuzz test-faults learn schemas clean
+.PHONY: demo docs pictures test test-install test-peers test-pythons lint bench bench-full bench-loader bench-train kill fuzz test-faults learn schemas clean
 
 $(VENV)/core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -98,6 +98,10 @@ bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench.build
 	$(BIN)/python -m tests.bench.archives
 	$(BIN)/python -m tests.bench.download
+
+## bench-full: scan, split, plan and seal 590,326 records; of BENCH_PATCHES of them (10,000) pixels are packed, too
+bench-full: $(VENV)/dev
+	$(BIN)/python -m tests.bench.full
 
 ## bench-loader: our loader as ratios to a memory map, and its peers on the same samples (tests/bench/peers.py says how)
 bench-loader: $(VENV)/dev

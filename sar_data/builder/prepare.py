@@ -217,8 +217,8 @@ def _report(request: BuildRequest, fit: Fitted, scanned: Scanned, counts: Mappin
     lines = [f"dropped: {describe_dropped(dropped)}"] if dropped else []
     if request.limit is None:
         files = pc.list_flatten(scanned.table["files"])
-        claimed = {*pc.struct_field(files, "path").to_pylist()} | scanned.read
-        claimed |= pop_read_paths(tree) | {quarantined.path for quarantined in scanned.quarantined}
+        claimed = {*pc.struct_field(files, "path").to_pylist()}
+        claimed |= scanned.read | pop_read_paths(tree) | {quarantined.path for quarantined in scanned.quarantined}
         lines += find_unclaimed(tree, claimed, spec.lists).sentences() if say else []
         lines.append(published.describe_counts(spec, len(scanned.records), counts))
     if say:

@@ -30,6 +30,7 @@ from sar_data.spec import Pipeline, Tree, is_change
 from sar_data.split.ground.cells import with_cells
 from sar_data.system.bulk import bulk
 
+PARTS = 64  # tables of workers that are joined at once: memory that small ones took would not be given back
 CHUNK = 512  # units a task: long against the cost of a task, short against the whole
 
 
@@ -78,7 +79,8 @@ def scan(
     if limit is not None:
         units = sorted(units[i] for i in hash_order(units)[:limit])
     chunks = [units[i : i + CHUNK] for i in range(0, len(units), CHUNK)]
-    tables: list[pa.Table] = [SCAN.empty_table()]
+    tables: list[pa.Table] = []
+    parts: list[pa.Table] = []
     quarantined: list[Quarantined] = []
     read = pop_read_paths(tree)
     done = 0
@@ -87,14 +89,16 @@ def scan(
         runner.map(partial(_scan_chunk, pipeline, tree, (bad_records, bad_objects), rehash), chunks),
         strict=True,
     ):
-        tables.append(part)
+        parts.append(part)
+        if len(parts) == PARTS:
+            tables.append(_concat(parts))
         quarantined += bad
         read |= touched
         done += len(chunk)
         if progress:
             progress("scan", done, len(units))
-    table = pa.concat_tables(tables).combine_chunks()
-    del tables
+    tables.append(_concat(parts))
+    table = _concat(tables)
     if bad_objects == "stop":
         _check_objects(table)
     if not len(table):
@@ -106,6 +110,18 @@ def scan(
     if limit is not None and limit < len(table):
         table = table.take(pa.array(sorted(hash_order(table["key"].to_pylist())[:limit])))
     return Scanned(Records(table), quarantined + twins, frozenset(read))
+
+
+def _concat(tables: list[pa.Table]) -> pa.Table:
+    """Return the rows of all tables in one piece, and clear the list: only one column at a time is in memory twice."""
+    columns = {}
+    for name in SCAN.names:
+        chunks = [chunk for table in tables for chunk in table[name].chunks]
+        columns[name] = pa.chunked_array(chunks, SCAN.field(name).type).combine_chunks()
+        tables[:] = [table.drop_columns(name) for table in tables]
+    tables.clear()
+    pa.default_memory_pool().release_unused()
+    return pa.table(columns, schema=SCAN)
 
 
 def _scan_chunk(

@@ -81,7 +81,9 @@ def _pack_some(draft: Draft, runner: Processes) -> int:
     for shard in shards:
         if shard not in packed:
             first = next(other for other in chosen if other.split == shard.split)
-            os.link(*(job.build / job.container.file(one, job.layout) for one in (first, shard)))
+            file, link = (job.build / job.container.file(one, job.layout) for one in (first, shard))
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.link(file, link)
             shutil.copyfile(job.proof(first), job.proof(shard))
     return sum(shard.count for shard in chosen)
 
