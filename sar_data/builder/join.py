@@ -110,7 +110,7 @@ def join(draft: Draft) -> Joined:
                 samples.write_table(_samples(packed, slots, job.layout.bands))
     sums = {name: digest for proof in totals.proofs for name, digest in proof.sums.items()}
     duplicates = card(pa.concat_tables(totals.pictured), partial(pixels_share, most=MOST_COMPARED))
-    return Joined(totals.keys, _outcome(draft, totals), duplicates, sums)
+    return Joined(totals.keys, _make_outcome(draft, totals), duplicates, sums)
 
 
 def _groups(shards: Sequence[Shard]) -> list[list[Shard]]:
@@ -142,7 +142,7 @@ def _load_slots(job: Job, shard: Shard, totals: _Totals) -> pa.Table:
     return proof.slots.replace_schema_metadata(None)
 
 
-def _outcome(draft: Draft, totals: _Totals) -> Outcome:
+def _make_outcome(draft: Draft, totals: _Totals) -> Outcome:
     bands, plan, proofs = draft.job.layout.bands, draft.plan, totals.proofs
     clipped, unvalued = (
         dict(zip(bands, np.sum([getattr(proof, name) for proof in proofs], axis=0).tolist(), strict=True))
