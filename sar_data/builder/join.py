@@ -102,7 +102,7 @@ def join(draft: Draft) -> Joined:
             totals.add(planned, slots, packed)
             rows = [_make_index(packed, draft)]
             if shards is groups[-1]:
-                unused = draft.plan.unpacked().scanned
+                unused = draft.plan.keep_unused().scanned
                 unused = unused.append_column("split", pa.array([UNUSED] * len(unused), pa.string()))
                 rows.append(_make_index(unused, draft))
             index.write_table(pa.concat_tables(rows))
@@ -117,7 +117,7 @@ def _groups(shards: Sequence[Shard]) -> list[list[Shard]]:
     """Return the shards, cut into groups of GROUP rows or little more."""
     groups: list[list[Shard]] = [[]]
     for shard in shards:
-        if sum(one.count for one in groups[-1]) >= GROUP:
+        if sum(member.count for member in groups[-1]) >= GROUP:
             groups.append([])
         groups[-1].append(shard)
     return groups

@@ -84,7 +84,7 @@ def begin(
         if target.exists():
             _set_aside(target, say)
         write_plan(draft, rows)
-        draft.plan = plan.unpacked()
+        draft.plan = plan.keep_unused()
         target.check_space(missing_bytes(draft))
     except BaseException:
         target.release()

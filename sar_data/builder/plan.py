@@ -59,7 +59,7 @@ class Plan:
         """Whether a build is planned that was not made before; what an earlier one left out is in `quarantine`."""
         return self.content_digest is None
 
-    def unpacked(self) -> Plan:
+    def keep_unused(self) -> Plan:
         """Return the plan with those records alone that are not packed: the others are in PLAN once that is written."""
         unused = self.scanned.filter(pa.array([split == UNUSED for split in self.split], pa.bool_()))
         return replace(self, scanned=unused, split=[UNUSED] * len(unused))
