@@ -1,4 +1,4 @@
-"""The content digest: what a build stores, whatever its container, its shards and their order."""
+"""The content digest: what a build stores, the same in all containers, shards and orders."""
 
 from __future__ import annotations
 
