@@ -316,10 +316,9 @@ def test_every_target_is_in_the_type_the_page_and_the_examples() -> None:
     for name, entry in TARGETS.items():
         lost = ", ".join(words for part, words in PARTS.items() if part not in entry.keeps) or "nothing"
         kept = ", ".join(PARTS[part] for part in PARTS if part in entry.keeps)
-        assert (
-            f"| `{name}` | {entry.title} {entry.note[0].upper()}{entry.note[1:]}. | {kept} | {lost} | {entry.reader} |"
-            in page
-        )
+        meaning = f"{entry.title} {entry.note[0].upper()}{entry.note[1:]}."
+        command = f"`sar-data export {name} BUILD --out DIR`"
+        assert f"| `{name}` | {meaning} | {kept} | {lost} | {entry.reader} | {command} |" in page
         assert f"export {name}" in EXAMPLES
 
 
