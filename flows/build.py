@@ -25,7 +25,7 @@ BuildDigests = dict[str, Any] | list[dict[str, Any]]
 
 def build(
     dataset: Dataset,
-    source: Absolute,
+    source: Place,
     out: Place,
     variant: str | None = None,
     declare: dict[str, Any] | None = None,
@@ -67,7 +67,7 @@ def build(
 
     Args:
         dataset: Its name, as `sar-data datasets` lists it.
-        source: Folder of the raw files or their archive, absolute.
+        source: Folder of the raw files or their archive, absolute, or the URL of a folder in an object store.
         out: Folder for the sealed build, absolute, or its URL in an object store.
         variant: Another form of the dataset, as `sar-data info` lists it; none for the default.
         declare: Fields of dataset.toml for your own data, such as {"unit": "power"}; none for those of the file.

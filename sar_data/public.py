@@ -103,7 +103,7 @@ def build(
         dataset=dataset,
         variant=variant,
         declare=declare,
-        source=Path(source),
+        source=place_of(source),
         out=place_of(out),
         work=_path(work),
         lists=_path(lists),

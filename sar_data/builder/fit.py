@@ -21,6 +21,7 @@ from sar_data.sources.placeholder import explain_placeholders
 from sar_data.sources.subtree import LimitedTree, Subtree
 from sar_data.sources.tree import Folder
 from sar_data.spec import ComplexAs, Pipeline, Tree
+from sar_data.system.store import Place, is_url
 
 MOST_FOLDERS = 64  # a folder with more sub-folders than this holds samples, not datasets
 LOOKED_AT = 8  # units whose files are asked for, where their names are no paths
@@ -36,7 +37,7 @@ class Fitted:
     layout: str = ""
 
 
-def fit_source(pipeline: Pipeline, tree: Tree, source: Path, complex_as: ComplexAs | None = None) -> Fitted:
+def fit_source(pipeline: Pipeline, tree: Tree, source: Place, complex_as: ComplexAs | None = None) -> Fitted:
     """Return what fits a source: the tree as it is, or else one of its folders, or the folder that it lies in.
 
     Its pixels are of a type that a build can store. Raise SourceError where the source is of another layout, several
@@ -49,7 +50,7 @@ def fit_source(pipeline: Pipeline, tree: Tree, source: Path, complex_as: Complex
     return replace(match, pipeline=adapted, discovered=(*match.discovered, *changed))
 
 
-def _fit(pipeline: Pipeline, tree: Tree, source: Path) -> Fitted:
+def _fit(pipeline: Pipeline, tree: Tree, source: Place) -> Fitted:
     wrong = None
     try:
         match = _as_it_is(pipeline, tree)
@@ -114,9 +115,11 @@ def _further_down(pipeline: Pipeline, tree: Tree) -> Fitted | None:
     return next(iter(matches.values()), None)
 
 
-def _further_up(pipeline: Pipeline, source: Path) -> Fitted | None:
+def _further_up(pipeline: Pipeline, source: Place) -> Fitted | None:
     """Return what fits the folder above a source, if the source is a part of the dataset there."""
-    source = source.absolute()
+    if is_url(source):
+        return None
+    source = Path(source).absolute()
     if not source.is_dir() or source.parent == source:
         return None
     with suppress(SarDataError, OSError):  # what lies around a source may be anything

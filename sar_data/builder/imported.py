@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from sar_data.builder.fit import Fitted
 from sar_data.progress import Progress
 from sar_data.sealed.documents import ImportedFrom
 from sar_data.sources.archives.tree import archives_of
+from sar_data.system.store import Place, absolute
 
 BLOCK = 1 << 22  # bytes that are read at once
 
 
-def imported_from(source: Path, fit: Fitted, progress: Progress | None) -> ImportedFrom | None:
+def imported_from(source: Place, fit: Fitted, progress: Progress | None) -> ImportedFrom | None:
     """Return the container of a source by name, kind and the sha256 of its files; None for files as published."""
     if (container := fit.pipeline.imported) is None:
         return None
@@ -32,4 +33,4 @@ def imported_from(source: Path, fit: Fitted, progress: Progress | None) -> Impor
         digests[name] = digest.hexdigest()
         if progress:
             progress("hash", done, len(parts))
-    return ImportedFrom(path=source.absolute().name, container=container.container, sha256=digests)
+    return ImportedFrom(path=PurePosixPath(absolute(source)).name, container=container.container, sha256=digests)

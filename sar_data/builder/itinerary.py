@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from sar_data.builder import blank, suspects
@@ -113,9 +114,10 @@ def _fetch(request: BuildRequest, progress: Progress | None, say: Say | None) ->
             progress(name, have, total or have)
 
     sources = request.pipeline.spec.sources
+    folder = Path(request.source)
     if say:
-        say(plan_sources(sources, request.source).sentence())
-    outcomes = fetch_as_user(sources, request.source, mirror=request.mirror, progress=tell, say=say)
+        say(plan_sources(sources, folder).sentence())
+    outcomes = fetch_as_user(sources, folder, mirror=request.mirror, progress=tell, say=say)
     for outcome in outcomes:
         if say:
             came = outcome.file.checksum if outcome.file else outcome.message or outcome.state

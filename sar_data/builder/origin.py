@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +15,7 @@ from sar_data.errors import BadRecord, BuildError, PipelineFault, SarDataError
 from sar_data.formats.container import Place, Reader
 from sar_data.record import IGNORE, Image, Mask, Record
 from sar_data.sources.placeholder import explain
+from sar_data.sources.remote import reading_ahead
 from sar_data.sources.tree import RecordingTree
 from sar_data.spec import DatasetSpec, Pipeline, Tree, mask_classes
 
@@ -51,8 +52,8 @@ class PixelReader(Protocol):
 
 
 class Origin(Protocol):
-    def open(self) -> AbstractContextManager[PixelReader]:
-        """Open what pixels are read from."""
+    def open(self, records: Sequence[Record] = ()) -> AbstractContextManager[PixelReader]:
+        """Open what pixels are read from; `records` will be read, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,10 @@ class Raw:
     tree: Tree
 
     @contextmanager
-    def open(self) -> Iterator[PixelReader]:
-        yield _RawReader(self.pipeline, self.tree)
+    def open(self, records: Sequence[Record] = ()) -> Iterator[PixelReader]:
+        paths = [file.path for record in records for file in record.files]
+        with reading_ahead(self.tree, list(dict.fromkeys(paths))) as tree:
+            yield _RawReader(self.pipeline, tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class Baked:
     bake: Bake | Bakes
 
     @contextmanager
-    def open(self) -> Iterator[PixelReader]:
+    def open(self, records: Sequence[Record] = ()) -> Iterator[PixelReader]:
         with self.build.reader() as reader:
             yield _BakedReader(reader, self.bake)
 

@@ -194,7 +194,7 @@ def _pack_once(jobs: Sequence[Job], shard: Shard, records: Sequence[Record], pla
         for job in jobs
     ]
     size = sum(jobs[0].layout.sample_bytes(record.shape) for record in records)
-    with jobs[0].origin.open() as reader:
+    with jobs[0].origin.open(records) as reader:
         written = write_each(writers, pass_.entries(reader, records, places), small=size <= MOST_KEPT)
     proof = pass_.proof(jobs[0].recipe)
     for job, part in zip(jobs, written, strict=True):

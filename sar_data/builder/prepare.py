@@ -57,7 +57,7 @@ from sar_data.split.parse import parse
 from sar_data.split.policy import SPLITS, Assignment, ByLists, SplitPolicy, parameters_of
 from sar_data.split.shares import class_shares
 from sar_data.system.bulk import bulk
-from sar_data.system.store import is_url
+from sar_data.system.store import absolute, is_url
 
 
 def prepare(request: BuildRequest, runner: Runner, progress: Progress | None = None, say: Say | None = None) -> Draft:
@@ -161,8 +161,15 @@ def _open(request: BuildRequest, fit: Fitted, plan: Plan, say: Say | None) -> Dr
     """Return the draft of a plan; warn where files of the source are newer than the build that stands sealed."""
     draft = open_draft(request.out, plan, say)
     place = draft.target.place
-    if draft.sealed and isinstance(place, Path) and say and not (request.rehash or fit.pipeline.rehash):
-        warning = newer_than(place / NAME, request.source, fit.tree, draft.plan.scanned)
+    source = request.source
+    if (
+        draft.sealed
+        and isinstance(place, Path)
+        and isinstance(source, Path)
+        and say
+        and not (request.rehash or fit.pipeline.rehash)
+    ):
+        warning = newer_than(place / NAME, source, fit.tree, draft.plan.scanned)
         if warning:
             say(f"warning: {warning}")
     return draft
@@ -179,7 +186,7 @@ def open_source(request: BuildRequest, progress: Progress | None, say: Say | Non
 
 def _describe_target(request: BuildRequest) -> str:
     """Return a warning where builds would lie among the files that they are made of; "" elsewhere."""
-    if is_url(request.out) or Path(request.out).absolute() != request.source.absolute():
+    if is_url(request.out) or absolute(request.out) != absolute(request.source):
         return ""
     return (
         f"{WARNING}`out={request.out}`: expected a folder beside the source, found the source itself: builds and raw "

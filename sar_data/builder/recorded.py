@@ -98,8 +98,8 @@ class Recorded:
     origin: Origin
 
     @contextmanager
-    def open(self) -> Iterator[PixelReader]:
-        with self.origin.open() as reader:
+    def open(self, records: Sequence[Record] = ()) -> Iterator[PixelReader]:
+        with self.origin.open(records) as reader:
             yield _Reader(reader)
 
 

@@ -14,7 +14,7 @@ from sar_data.errors import UsageError, unknown
 from sar_data.normalization.presets import presets
 from sar_data.radiometry import CONVERTIBLE, spell_unit, units_after
 from sar_data.spec import ComplexAs, Pipeline, Unit, suitable_container
-from sar_data.system.store import Place, place_of
+from sar_data.system.store import Place, is_url, place_of
 
 Format = str
 """The name of a container in the registry (sar_data/formats)."""
@@ -159,7 +159,7 @@ class BuildRequest(Changes):
     dataset: str | Pipeline
     variant: str | None = None
     declare: Mapping[str, Any] | None = None
-    source: Path
+    source: Place
     out: Place
     work: Path | None = None
     lists: Path | None = None
@@ -184,7 +184,12 @@ class BuildRequest(Changes):
 
     def __post_init__(self) -> None:
         Changes.__post_init__(self)
+        object.__setattr__(self, "source", place_of(self.source))
         object.__setattr__(self, "out", place_of(self.out))
+        object.__setattr__(self, "source", place_of(self.source))
+        object.__setattr__(self, "out", place_of(self.out))
+        if self.fetch and is_url(self.source):
+            raise UsageError(f"`source={self.source}`: `fetch=True` downloads into a folder, found an address")
         for name, times in Counter(self.formats).items():
             _check_packing(name, self.compression)
             if times > 1:

@@ -17,6 +17,7 @@ from sar_data.formats import FORMATS, compressions, names
 from sar_data.naming import few
 from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
+from sar_data.system.store import is_url, place_of
 
 if TYPE_CHECKING:
     from sar_data.builder.rebuild import RebuildRequest
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from sar_data.spec import Pipeline
 
 
-def _source(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    """Return the source; it must exist unless it is fetched."""
-    return value if value is None or ctx.params["fetch"] else ExistingPath(file=True).convert(value, param, ctx)
+def _source(ctx: click.Context, param: click.Parameter, value: str | None) -> str | Path | None:
+    """Return the source; it must exist unless it is fetched. A URL is looked at when it is opened."""
+    if value is None or ctx.params["fetch"]:
+        return value and place_of(value)
+    return value if is_url(value) else ExistingPath(file=True).convert(value, param, ctx)
 
 
 def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
@@ -44,7 +47,7 @@ def _formats(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 @click.command("build", cls=DeclaringCommand, short_help="Build a dataset from its raw files into a sealed folder.")
 @click.argument("dataset", metavar="NAME|DIR", required=False, type=DatasetOrFolder())
 @click.option(
-    "--source", type=click.Path(path_type=Path), callback=_source, help="Folder of the raw files, or their archive."
+    "--source", metavar="PATH|URL", callback=_source, help="Folder of the raw files, or their archive; or its URL."
 )
 @click.option(
     "--work",
@@ -153,7 +156,7 @@ def command(
     /,
     dataset: str | Path | None,
     variant: str | None,
-    source: Path | None,
+    source: Path | str | None,
     workers: int | None,
     runner: Kind | None,
     dask_address: str | None,

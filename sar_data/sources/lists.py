@@ -16,6 +16,7 @@ from sar_data.sources.filter import Filtered
 from sar_data.sources.placeholder import HEAD, detect_placeholder
 from sar_data.sources.tree import Folder
 from sar_data.spec import PACKED, Tree
+from sar_data.system.store import Place, is_url
 
 MAX_BYTES = 256 << 20  # the longest list has 590,326 names, 60 MB
 MAX_DEPTH = 4  # folders below the root: that of an archive, and those in it
@@ -30,10 +31,10 @@ class ListFinder:
     """
 
     places: tuple[tuple[Tree, str, str], ...]
-    below: tuple[tuple[Tree, Path], ...] = ()
+    below: tuple[tuple[Tree, Place], ...] = ()
 
     @classmethod
-    def beside(cls, source: Path, lists: Path | None, *trees: Tree) -> ListFinder:
+    def beside(cls, source: Place, lists: Path | None, *trees: Tree) -> ListFinder:
         """Return the lists of `lists` alone if given, else those at the root of each tree and in folders below it.
 
         They may also lie in a folder `lists` beside the source; beside an archive, and in `lists` a folder above it.
@@ -46,14 +47,18 @@ class ListFinder:
         for tree in dict.fromkeys(trees):
             names = sorted(tree.folders())
             folders = names if len(names) <= MAX_FOLDERS else ["lists"]
-            places += [(tree, "", str(source)), *((tree, f"{name}/", str(source / name)) for name in folders)]
+            places += [(tree, "", f"{source}"), *((tree, f"{name}/", f"{source}/{name}") for name in folders)]
+        below = tuple((tree, source) for tree in dict.fromkeys(trees))
+        if is_url(source):
+            return cls(tuple(places), below)
+        source = Path(source)
         parent = source.absolute().parent
         beside: Tree = Filtered(Folder.at(parent))
         places += [] if source.is_dir() else [(beside, "", str(source.parent))]
         places.append((beside, "lists/", str(source.parent / "lists")))
         if not source.is_dir():
             places.append((Filtered(Folder.at(parent.parent)), "lists/", str(source.parent.parent / "lists")))
-        return cls(tuple(places), tuple((tree, source) for tree in dict.fromkeys(trees)))
+        return cls(tuple(places), below)
 
     def find(self, name: str) -> bytes | None:
         for tree, folder, words in chain(self.places, self._deeper_folders()):
@@ -70,7 +75,7 @@ class ListFinder:
 
     def _deeper_folders(self) -> Iterator[tuple[Tree, str, str]]:
         for tree, source in self.below:
-            yield from ((tree, folder, str(source / folder)) for folder in _folders(tree))
+            yield from ((tree, folder, f"{source}/{folder}".rstrip("/")) for folder in _folders(tree))
 
     def where(self) -> str:
         return ", ".join(dict.fromkeys(words for _, _, words in self.places))

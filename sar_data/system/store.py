@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -101,6 +101,56 @@ class Store:
             return {path.removeprefix(top).lstrip("/"): int(facts["size"]) for path, facts in objects.items()}
 
         return self._patiently(folder, search, "list")
+
+    def entries(self, folder: str) -> dict[str, int | None]:
+        """Return what lies directly in a folder: bytes of a file, -1 where a server hides them, None for a folder."""
+
+        def ask() -> dict[str, int | None]:
+            files, root = self._connect()
+            top = f"{root}/{folder}".rstrip("/")
+            try:
+                objects = files.ls(top, detail=True)
+            except FileNotFoundError:
+                return {}
+            finally:
+                files.invalidate_cache()  # a source has more folders than a process can remember
+            entries: dict[str, int | None] = {}
+            for facts in objects:
+                size = -1 if facts["size"] is None else int(facts["size"])
+                name = facts["name"].rstrip("/").rpartition("/")[2]
+                if name and facts["name"].rstrip("/") != top:
+                    entries[name] = None if facts["type"] == "directory" else size
+            return entries
+
+        return self._patiently(folder, ask, "list")
+
+    def fetch(self, name: str, offset: int = 0, size: int | None = None) -> bytes | None:
+        """Return the bytes of an object, or up to `size` of them from `offset` on; None where there is none."""
+
+        def get() -> bytes | None:
+            end = None if size is None else offset + size
+            try:
+                data: bytes = self._connect()[0].cat_file(self._address(name), start=offset or None, end=end)
+            except FileNotFoundError as error:
+                if (cause := self._cause(error)) is not error and getattr(cause, "status", None) not in ABSENT:
+                    raise
+                return None
+            if size is not None and len(data) > size:  # of a web server that knows no ranges
+                return data[offset : offset + size]
+            return data
+
+        return self._patiently(name, get)
+
+    def fetch_many(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the bytes of objects, many requests at once; None where there is none."""
+        files = self._connect()[0]
+        addresses = [self._address(name) for name in names]
+        try:
+            answers = files.cat(addresses, on_error="return") if len(names) > 1 else {}
+        except Exception:  # each is asked for alone, and what is wrong is said of one
+            answers = {}
+        data = [answers.get(address) for address in addresses]
+        return [item if isinstance(item, bytes) else self.fetch(name) for name, item in zip(names, data, strict=True)]
 
     def size(self, name: str) -> int | None:
         """Return the bytes of an object, None where there is none of this name."""

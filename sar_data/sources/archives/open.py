@@ -20,8 +20,10 @@ from sar_data.sources.archives.index import Mount, index_archives
 from sar_data.sources.archives.tar import IS_FOLDER, walk
 from sar_data.sources.archives.tree import FolderWithArchives
 from sar_data.sources.filter import Filtered
+from sar_data.sources.remote import RemoteFolder
 from sar_data.sources.tree import Folder, is_litter
 from sar_data.spec import Tree
+from sar_data.system.store import Place, is_url
 
 MAX_FOLDERS = 64  # a folder with more subfolders contains samples, not archives
 ENDLESS = 1 << 62
@@ -29,7 +31,7 @@ SHARD = re.compile(r"(?P<name>.*[A-Za-z])[-_.]?\d{4,6}")  # the stem of a number
 
 
 def open_tree(
-    source: Path,
+    source: Place,
     *,
     work: Path | None = None,
     named: Collection[str] = (),
@@ -37,6 +39,8 @@ def open_tree(
     tell: Say | None = None,
 ) -> Tree:
     """Return the read-only tree of a source: that of an archive is the tree of the folder it would unpack to.
+
+    The URL of a folder in an object store is read where it lies.
 
     In a folder, a tar counts as unpacked beside itself, and a zip as unpacked into a folder of its name; a numbered
     tar of loose files, such as train-000000.tar, as unpacked into a folder of the name without the number. Where some
@@ -46,6 +50,9 @@ def open_tree(
     unpacked; TargetError where `work` is unusable.
     """
     progress, tell = progress or _ignore, tell or _ignore
+    if is_url(source):
+        return Filtered(RemoteFolder.at(source))
+    source = Path(source)
     with _explain_errors(source):
         if source.is_dir():
             folder, mounts = Folder.at(source), _find_mounts(source, named, tell)
