@@ -160,15 +160,9 @@ def plan_of(
 def _open(request: BuildRequest, fit: Fitted, plan: Plan, say: Say | None) -> Draft:
     """Return the draft of a plan; warn where files of the source are newer than the build that stands sealed."""
     draft = open_draft(request.out, plan, say)
-    place = draft.target.place
-    source = request.source
-    if (
-        draft.sealed
-        and isinstance(place, Path)
-        and isinstance(source, Path)
-        and say
-        and not (request.rehash or fit.pipeline.rehash)
-    ):
+    place, source = draft.target.place, request.source
+    hashed = request.rehash or fit.pipeline.rehash
+    if draft.sealed and isinstance(place, Path) and isinstance(source, Path) and say and not hashed:
         warning = newer_than(place / NAME, source, fit.tree, draft.plan.scanned)
         if warning:
             say(f"warning: {warning}")

@@ -17,7 +17,7 @@ from sar_data.formats import FORMATS, compressions, names
 from sar_data.naming import few
 from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
-from sar_data.system.store import is_url, place_of
+from sar_data.system.store import Place, is_url, place_of
 
 if TYPE_CHECKING:
     from sar_data.builder.rebuild import RebuildRequest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sar_data.spec import Pipeline
 
 
-def _source(ctx: click.Context, param: click.Parameter, value: str | None) -> str | Path | None:
+def _source(ctx: click.Context, param: click.Parameter, value: str | None) -> Place | None:
     """Return the source; it must exist unless it is fetched. A URL is looked at when it is opened."""
     if value is None or ctx.params["fetch"]:
         return value and place_of(value)
@@ -156,7 +156,7 @@ def command(
     /,
     dataset: str | Path | None,
     variant: str | None,
-    source: Path | str | None,
+    source: Place | None,
     workers: int | None,
     runner: Kind | None,
     dask_address: str | None,
@@ -203,7 +203,7 @@ def command(
 
 
 def _rebuild_request(
-    earlier: Path, dataset: str | None, source: Path | None, choices: dict[str, Any]
+    earlier: Path, dataset: str | None, source: Place | None, choices: dict[str, Any]
 ) -> RebuildRequest:
     """Return the request of --from; raise UsageError for options that the earlier build decides."""
     from click.core import ParameterSource
@@ -214,9 +214,11 @@ def _rebuild_request(
     for name in choices.keys() - {"out", "work"} | {"variant", "plan"}:
         if ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             raise UsageError(f"--{name.replace('_', '-')}: expected no such choice with --from, which decides it")
+    if is_url(source):
+        raise UsageError(f"--source {source}: expected a folder, an archive or a build here, as --from needs")
     if source is None:
         raise UsageError("--from needs --source: the raw files, their archive, or another build of the same content")
-    return RebuildRequest(path=earlier, source=source, out=choices["out"], dataset=dataset, work=choices["work"])
+    return RebuildRequest(path=earlier, source=Path(source), out=choices["out"], dataset=dataset, work=choices["work"])
 
 
 def _recognise(folder: Path) -> str:

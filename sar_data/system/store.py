@@ -45,7 +45,7 @@ class Sink(Protocol):
         """Write every byte."""
 
 
-def is_url(place: Place) -> TypeGuard[str]:
+def is_url(place: Place | None) -> TypeGuard[str]:
     """Say whether a place is the URL of a store, and no path."""
     return isinstance(place, str) and "://" in place
 

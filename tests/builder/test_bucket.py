@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow.compute as pc
 import pytest
 
@@ -15,7 +16,7 @@ from sar_data.builder import lease
 from sar_data.builder.itinerary import Itinerary
 from sar_data.builder.itinerary import build as carry_out
 from sar_data.builder.request import BuildRequest
-from sar_data.errors import BadRecord, TargetError, UsageError
+from sar_data.errors import BadRecord, SourceError, TargetError, UsageError
 from sar_data.inventory import builds, remove
 from sar_data.runners import Serial
 from sar_data.sealed.manifest import NAME
@@ -205,3 +206,23 @@ def test_lmdb_is_refused_with_what_streams(memory: str, bigearthnet: Pipeline, b
     with pytest.raises(UsageError, match=r"nothing streams it from a store. Choose `format=zarr` or `format=webd"):
         make(bigearthnet, bigearthnet_source, memory, "lmdb")
     assert names(memory) == set()
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_a_source_in_a_store_gives_the_build_of_the_same_files_here(
+    kind: str,
+    bigearthnet: Pipeline,
+    bigearthnet_source: Path,
+    sealed: dict[str, Build],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    url = f"{request.getfixturevalue('bucket' if kind == 's3' else 'memory')}/raw"
+    files, root = fsspec.core.url_to_fs(url)
+    files.put(f"{bigearthnet_source}/", root, recursive=True)
+    asked = BuildRequest(dataset=bigearthnet, source=url, out=tmp_path / "out", **options())
+    build = carry_out(asked)
+    assert build.manifest.content_digest == sealed["zarr"].manifest.content_digest
+    assert build.name == sealed["zarr"].name, "the place of a source is no part of a recipe"
+    with pytest.raises(SourceError, match=r"elsewhere: expected a folder with files, found nothing"):
+        carry_out(BuildRequest(dataset=bigearthnet, source=f"{url}/elsewhere", out=tmp_path, **options()))
