@@ -142,8 +142,10 @@ def _file_bytes(table: pa.Table) -> int:
 
 
 def _source_bytes(request: BuildRequest) -> int:
-    """Return the bytes of the raw files or archives, and of the plain archives that were made of these."""
-    source, work = request.source, request.work
+    """Return the bytes here of the raw files or archives, and of the plain archives that were made of these."""
+    if is_url(request.source):
+        return 0
+    source, work = Path(request.source), request.work
     if source.is_dir():
         inside = work is None or work.absolute().is_relative_to(source.absolute())
         return folder_bytes(source) + (0 if inside or work is None or not work.is_dir() else folder_bytes(work))
