@@ -186,8 +186,6 @@ class BuildRequest(Changes):
         Changes.__post_init__(self)
         object.__setattr__(self, "source", place_of(self.source))
         object.__setattr__(self, "out", place_of(self.out))
-        object.__setattr__(self, "source", place_of(self.source))
-        object.__setattr__(self, "out", place_of(self.out))
         if self.fetch and is_url(self.source):
             raise UsageError(f"`source={self.source}`: `fetch=True` downloads into a folder, found an address")
         for name, times in Counter(self.formats).items():
