@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sar_data.builder.request import BadObjects, BadRecords, BuildRequest, Domain, Dtype
-from sar_data.cli.choices import BuildFolder, DatasetOrFolder, ExistingPath, ManyOf, OneOf, PolicyName, TargetPlace
+from sar_data.cli.choices import (
+    BuildFolder,
+    DatasetOrFolder,
+    ExistingPath,
+    FolderPlace,
+    ManyOf,
+    OneOf,
+    PolicyName,
+    SourcePlace,
+    TargetPlace,
+)
 from sar_data.cli.crew import crew, runner_options
 from sar_data.cli.declaration import DeclaringCommand, declaration_options
 from sar_data.cli.stop import Note
@@ -17,7 +27,7 @@ from sar_data.formats import FORMATS, compressions, names
 from sar_data.naming import few
 from sar_data.normalization.presets import presets
 from sar_data.spec import ComplexAs
-from sar_data.system.store import Place, is_url, place_of
+from sar_data.system.store import Place, is_url
 
 if TYPE_CHECKING:
     from sar_data.builder.rebuild import RebuildRequest
@@ -25,11 +35,9 @@ if TYPE_CHECKING:
     from sar_data.spec import Pipeline
 
 
-def _source(ctx: click.Context, param: click.Parameter, value: str | None) -> Place | None:
+def _source(ctx: click.Context, param: click.Parameter, value: Place | None) -> Place | None:
     """Return the source; it must exist unless it is fetched. A URL is looked at when it is opened."""
-    if value is None or ctx.params["fetch"]:
-        return value and place_of(value)
-    return value if is_url(value) else ExistingPath(file=True).convert(value, param, ctx)
+    return value if value is None or ctx.params["fetch"] else FolderPlace(file=True).convert(value, param, ctx)
 
 
 def _splits(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
@@ -47,7 +55,11 @@ def _formats(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 @click.command("build", cls=DeclaringCommand, short_help="Build a dataset from its raw files into a sealed folder.")
 @click.argument("dataset", metavar="NAME|DIR", required=False, type=DatasetOrFolder())
 @click.option(
-    "--source", metavar="PATH|URL", callback=_source, help="Folder of the raw files, or their archive; or its URL."
+    "--source",
+    type=SourcePlace(),
+    metavar="PATH|URL",
+    callback=_source,
+    help="Folder of the raw files, or their archive; or the folder's URL.",
 )
 @click.option(
     "--work",

@@ -199,6 +199,20 @@ class PlaceOrWord(PathOrWord):
         return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
 
 
+class SourcePlace(click.ParamType):  # type: ignore[type-arg]
+    """A folder, an archive or a URL to read, which need not exist yet."""
+
+    name = "path"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        from sar_data.system.store import place_of
+
+        return place_of(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
 class TargetPlace(click.ParamType):  # type: ignore[type-arg]
     """A folder to write in, which need not exist yet, or the URL of one in an object store."""
 
