@@ -90,7 +90,7 @@ SLIPS = [
     ("verify builds/bigearthnet-s1/1.0/zarr-4f977ff9/train", "it is a part of the build builds/.*/zarr-4f977ff9"),
     ("verify renamed/manifest.json", "expected a folder, found a file: take renamed"),
     ("verify buidls/bigearthnet-s1", "expected a folder, found nothing. Did you mean .*/builds?"),
-    ("show https://example.org/b --out sheet.png", "expected a folder of this machine, found an address: copy it"),
+    ("report https://example.org/b --out page.html", "expected a folder of this machine, found an address: copy it"),
     ("build eurosat-sar --source empty --out made --workers 1", "no record of eurosat-sar found"),
     ("build bigearthnet-s1 --source nowhere --out made", "--source nowhere: expected a folder, found nothing"),
     ("build bigearthnet-s1 --source cut.zip --out made", "expected a whole zip, found one that cannot be read.* again"),
