@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def _packed(
     from prefect import flow
 
     from flows import tasks
-    from sar_data.builder import itinerary
+    from sar_data.builder.itinerary import Itinerary
 
     def judge(task: Any, run: Any, state: Any) -> bool:
         verdict = tasks.may_be_retried(task, run, state)
@@ -52,7 +53,7 @@ def _packed(
         return [draft]
 
     monkeypatch.setattr(tasks, "OVER_DISK", tasks.OVER_DISK | {"retry_delay_seconds": 0, "retry_condition_fn": judge})
-    monkeypatch.setattr(itinerary, "prepare_each", prepared)
+    monkeypatch.setattr(tasks, "Itinerary", partial(Itinerary, prepare=prepared))
     request = BuildRequest(dataset="bigearthnet-s1", source=source, out=out, split="official")
 
     @flow
