@@ -54,7 +54,10 @@ def _lines(planned: Outlook) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "memory", f"{decimal(planned.memory_bytes)} at least"
-    yield "time", f"about {planned.minutes:,.1f} minutes"
+    yield (
+        "time",
+        f"about {planned.minutes:,.0f} minutes" if planned.minutes >= 2 else f"about {planned.minutes * 60:.0f} s",
+    )
     yield from (("missing", sentence) for sentence in planned.missing)
 
 

@@ -43,7 +43,7 @@ class FetchPlan:
         count = sum(part.state == "to fetch" for part in self.parts)
         more = f", and {few(list(self.unknown))} of unknown size" if self.unknown else ""
         need, free = self.needed_bytes / 1e9, self.free_bytes / 1e9
-        return f"{count:,} files to fetch: {need:,.2f} GB{more}; {free:,.2f} GB are free"
+        return f"files to fetch: {count:,}, of {need:,.2f} GB{more}; {free:,.2f} GB are free"
 
     def document(self) -> dict[str, Any]:
         """Return the plan as JSON has it."""

@@ -186,13 +186,13 @@ def _paired(first: Run, other: Run, split: str) -> Paired | str:
     if one[1] != two[1]:
         return "they know other classes"
     try:
-        found = compare_predictions(one[0], two[0], one[1])
+        comparison = compare_predictions(one[0], two[0], one[1])
     except RunError as error:
         return str(error)  # tested on other samples
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # pyarrow's among them
         where = f"{first.path} and {other.path}"
         raise RunError(f"{where}: expected predictions of one task, found others: {error!r:.200}") from error
-    return found if found.differences else f"nothing can be left out, {found.method}"
+    return comparison if comparison.differences else f"nothing can be left out, {comparison.method}"
 
 
 def _beside(runs: Sequence[Run]) -> list[Run]:

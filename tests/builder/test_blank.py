@@ -24,14 +24,14 @@ from tests.mini.builds import CONTAINERS, options
 
 def blanked(change: Callable[[int, Any, Any], None]) -> Pipeline:
     """Return a dataset of two dates whose images and masks are changed in place, by the number of their file."""
-    made = changes.pipeline()
+    pipeline = changes.pipeline()
 
     def read(tree: Tree, record: Record) -> Sample:
-        sample = made.read(tree, record)
+        sample = pipeline.read(tree, record)
         change(json.loads(tree.read(record.files[0].path))["seed"], sample.image, sample.mask)
         return sample
 
-    return replace(made, read=read)
+    return replace(pipeline, read=read)
 
 
 def blank(number: int, image: Any, mask: Any) -> None:
@@ -55,19 +55,19 @@ def sealed(pipeline: Pipeline, folder: Path, count: int, container: str = "zarr"
 @pytest.mark.parametrize("container", CONTAINERS[:3])
 def test_dates_and_masks_that_show_nothing_are_counted_and_told_in_one_sentence(container: str, tmp_path: Path) -> None:
     made, said = sealed(blanked(blank), tmp_path, 24, container)
-    found = made.manifest.blank_samples
-    assert {reason: one.count for reason, one in found.items()} == {
+    counts = made.manifest.blank_samples
+    assert {reason: one.count for reason, one in counts.items()} == {
         "missing": 2,
         "constant": 1,
         "unlabelled": 1,
         "unchanged": 3,
     }
-    assert found["constant"] == BlankSamples(count=1, first="s0004")
-    assert found["missing"].first in ("s0002", "s0003")
+    assert counts["constant"] == BlankSamples(count=1, first="s0004")
+    assert counts["missing"].first in ("s0002", "s0003")
     assert [line for line in said if "show nothing" in line] == [
         "warning: of 24 samples some show nothing: 2 with a band of a date without a valid pixel, 1 with a band of a "
         "date with one single value, 1 with a mask without a labelled pixel, 3 with a mask without a change; the first "
-        f"is {found['missing'].first}. Look whether files are missing or were cut (docs/sources.md)"
+        f"is {counts['missing'].first}. Look whether files are missing or were cut (docs/sources.md)"
     ]
 
 

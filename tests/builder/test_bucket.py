@@ -55,30 +55,34 @@ def names(url: str) -> set[str]:
     return set(Store(url).sizes())
 
 
+@pytest.fixture(params=["memory", "bucket"])
+def prefix(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
 @pytest.mark.parametrize("container", ["webdataset", "zarr", "zarr+zstd"])
-@pytest.mark.parametrize("kind", ["memory", "s3"])
 def test_a_build_in_a_store_has_the_bytes_of_one_in_a_folder(
-    kind: str,
+    prefix: str,
     container: str,
     bigearthnet: Pipeline,
     bigearthnet_source: Path,
     sealed: dict[str, Build],
     tmp_path: Path,
-    request: pytest.FixtureRequest,
 ) -> None:
-    out = f"{request.getfixturevalue('bucket' if kind == 's3' else 'memory')}/{container.replace('+', '-')}"
+    out = f"{prefix}/{container.replace('+', '-')}"
     local = sealed[container]
-    made = make(bigearthnet, bigearthnet_source, out, container)
-    assert made.place == f"{out}/bigearthnet-s1/1.0/{local.path.name}"
-    assert made.manifest.content_digest == local.manifest.content_digest
+    build = make(bigearthnet, bigearthnet_source, out, container)
+    assert build.place == f"{out}/bigearthnet-s1/1.0/{local.path.name}"
+    assert build.manifest.content_digest == local.manifest.content_digest
     there = {path.relative_to(local.path).as_posix() for path in local.path.rglob("*") if path.is_file()}
     assert names(out) == {f"bigearthnet-s1/1.0/{local.path.name}/{name}" for name in there}, "nothing else is left"
-    files = Store(made.place)
+    files = Store(build.place)
     for name in there:
         assert files.read(name) == (local.path / name).read_bytes(), name
-    assert verify(made.place) == verify(made.place, full=True) == []
+    assert verify(build.place) == verify(build.place, full=True) == []
     again = make(bigearthnet, bigearthnet_source, out, container)
-    assert again.manifest == made.manifest
+    assert again.manifest == build.manifest
     assert not list((tmp_path / "cache/sar-data/building").iterdir())
 
 
@@ -208,16 +212,10 @@ def test_lmdb_is_refused_with_what_streams(memory: str, bigearthnet: Pipeline, b
     assert names(memory) == set()
 
 
-@pytest.mark.parametrize("kind", ["memory", "s3"])
 def test_a_source_in_a_store_gives_the_build_of_the_same_files_here(
-    kind: str,
-    bigearthnet: Pipeline,
-    bigearthnet_source: Path,
-    sealed: dict[str, Build],
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
+    prefix: str, bigearthnet: Pipeline, bigearthnet_source: Path, sealed: dict[str, Build], tmp_path: Path
 ) -> None:
-    url = f"{request.getfixturevalue('bucket' if kind == 's3' else 'memory')}/raw"
+    url = f"{prefix}/raw"
     files, root = fsspec.core.url_to_fs(url)
     files.put(f"{bigearthnet_source}/", root, recursive=True)
     asked = BuildRequest(dataset=bigearthnet, source=url, out=tmp_path / "out", **options())

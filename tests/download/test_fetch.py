@@ -423,7 +423,7 @@ def test_a_plan_says_what_is_to_come_and_asks_no_server(here: Site, tmp_path: Pa
         ("by hand", 7_000, False, 7_000),
     ]
     assert (plan.needed_bytes, plan.unknown) == (2_070, ["secret"])
-    assert plan.sentence().startswith("3 files to fetch: 0.00 GB, and secret of unknown size; ")
+    assert plan.sentence().startswith("files to fetch: 3, of 0.00 GB, and secret of unknown size; ")
     assert not here.asked
 
 

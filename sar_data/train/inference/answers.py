@@ -113,11 +113,11 @@ class Answering:
         pixels, (top, left) = self._read(part, images)
         windows = ((corner, self._tensor(window)) for corner, window in _windows(pixels, part, (top, left), tile))
         nms: float = self.model.network.overlap  # type: ignore[assignment]  # a detector's, not a tensor
-        found = detect_in_windows(self.model, windows, (image.height, image.width), tile=tile, nms=nms)
-        centre = (found["boxes"][:, :2] + found["boxes"][:, 2:]) / 2
+        detections = detect_in_windows(self.model, windows, (image.height, image.width), tile=tile, nms=nms)
+        centre = (detections["boxes"][:, :2] + detections["boxes"][:, 2:]) / 2
         # A neighbour sees the objects at the border, too: each is of the block that holds its centre.
         own = _between(centre[:, 0], part.columns) & _between(centre[:, 1], part.rows)
-        return _boxes(part.image, _with_data(_of(found, own), pixels, (top, left)))
+        return _boxes(part.image, _with_data(_of(detections, own), pixels, (top, left)))
 
     def _block_classes(self, part: Block, images: Images) -> pa.Table:
         """Classify the windows that begin in a block."""

@@ -154,15 +154,15 @@ def _judged(finished: Finished, request: EvaluateRequest, data: Data, folder: Fo
         leaking |= {f"train/{one['name']}.{name}" if "name" in one else name: figure for name, figure in card.items()}
         for line in leakage.sentences(card, one.get("name")):
             folder.say(line)
-    found = score_splits(folder, job, data, {request.split: table}, finished.thresholds()) | {
+    metrics = score_splits(folder, job, data, {request.split: table}, finished.thresholds()) | {
         "leakage": {name: figure.model_dump() for name, figure in leaking.items()},
         "matching": data.matching.sentences(),
         "run": str(finished.path),
     }
-    write(folder.path / METRICS, found)
+    write(folder.path / METRICS, metrics)
     shutil.rmtree(folder.path / PARTS, ignore_errors=True)
     folder.say(f"{folder.path} has the figures, pictures and predictions")
-    return found
+    return metrics
 
 
 def _answers(job: Job, data: Data, split: str, folder: Folder, ranks: Ranks) -> list[pa.Table]:

@@ -100,12 +100,14 @@ class Model(nn.Module):
 
     def _pixels(self, images: Tensor, settings: Segment, size: torch.Size) -> Tensor:
         def logits(part: Tensor) -> Tensor:
-            found: Tensor = self.network(part)[0]
-            return found
+            outputs: Tensor = self.network(part)[0]
+            return outputs
 
         tile = settings.tiles
-        found = logits(images) if tile is None else blend_windows(logits, images, tile, settings.overlap)
-        return found if found.shape[-2:] == size else F.interpolate(found.float(), size=tuple(size), mode="bilinear")
+        outputs = logits(images) if tile is None else blend_windows(logits, images, tile, settings.overlap)
+        return (
+            outputs if outputs.shape[-2:] == size else F.interpolate(outputs.float(), size=tuple(size), mode="bilinear")
+        )
 
     def _boxes(self, images: Tensor, settings: Detect, size: torch.Size) -> list[dict[str, Tensor]]:
         from sar_data.train.detect.tiles import clip, detect_in_tiles, rescale
@@ -114,12 +116,12 @@ class Model(nn.Module):
         sizes, most, zoom = [(height, width)] * len(images), settings.max_detections, width / size[-1]
         if tile := settings.tiles:
             nms: float = self.network.overlap  # type: ignore[assignment]  # a detector's, not a tensor
-            found = detect_in_tiles(
+            detections = detect_in_tiles(
                 self.network, images, sizes, tile=tile, overlap=settings.overlap, nms=nms, most=most
             )
         else:
-            found = [clip(one, each, most) for one, each in zip(self.network(images), sizes, strict=True)]
-        return [rescale(one, 1 / zoom) for one in found]
+            detections = [clip(one, each, most) for one, each in zip(self.network(images), sizes, strict=True)]
+        return [rescale(one, 1 / zoom) for one in detections]
 
 
 def load(run: str | Path) -> Model:
